@@ -1,0 +1,133 @@
+"""What every vendor's file shares: the shape of a destination, its limits, and the generic status table.
+
+Pure: no socket, no clock of its own, no thread. A destination turns calls into pieces of JSON, pieces into one request,
+and a response into an outcome. The lane does the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timezone
+from email.utils import parsedate_to_datetime
+from typing import Literal, Protocol
+
+from ..call import Call
+from ..errors import ConfigError
+from ..wire import Bisect, Hold, Ok, Outcome, Reject, Request, Response, Retry, Split
+
+RETRY_AFTER_CAP_S = 300.0  # a vendor that asks for more is asked again after five minutes
+TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+MISCONFIGURED = frozenset({401, 403, 404, 405, 410, 415})
+LIBRARY = "itly-python"  # what vendors see as the sending library
+
+Key = str | Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A vendor's caps, counted on uncompressed bytes."""
+
+    max_pieces: int
+    max_bytes: int
+    max_piece_bytes: int
+
+
+class Destination(Protocol):
+    """One vendor's HTTP interface.
+
+    deduplicates: whether the vendor ignores a repeated message id, so that an unknown outcome may be tried again.
+    """
+
+    name: str
+    limits: Limits
+    deduplicates: bool
+
+    def pieces(self, call: Call) -> Sequence[bytes]:
+        """The wire objects this call becomes, in order; none where the vendor has no such call."""
+        ...
+
+    def request(self, pieces: Sequence[bytes], sent_at_ms: int) -> Request:
+        """One request carrying the pieces, byte for byte as given."""
+        ...
+
+    def classify(self, response: Response, pieces: int) -> Outcome:
+        """What the answer to a request of that many pieces means. Indexes in the outcome count pieces."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpOptions:
+    """What every HTTP destination takes beside its key.
+
+    endpoint: the full URL events go to, instead of the vendor's. region: where the vendor keeps the data.
+    """
+
+    endpoint: str | None = None
+    region: Literal["us", "eu"] = "us"
+    disabled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.endpoint is not None and not str(self.endpoint).startswith(("http://", "https://")):
+            raise ConfigError(f"endpoint must be an http(s) URL, got {self.endpoint!r}", key="endpoint")
+        if self.region not in ("us", "eu"):
+            raise ConfigError(f"region must be 'us' or 'eu', got {self.region!r}", key="region")
+
+
+def key_for(key: Key, environment: str, field_name: str) -> str:
+    """The vendor key of this environment.
+
+    Raises:
+        ConfigError: it is empty, or a mapping without this environment. The message never quotes a key.
+    """
+    chosen = key.get(environment) if isinstance(key, Mapping) else key
+    if not isinstance(chosen, str) or not chosen.strip():
+        hint = f"has no entry for {environment!r}" if isinstance(key, Mapping) else "must be a non-empty string"
+        raise ConfigError(f"{field_name} {hint}", key=field_name)
+    return chosen
+
+
+def retry_after_s(value: str | None, now_s: float) -> float | None:
+    """Seconds to wait from a Retry-After header: integer seconds or an HTTP date (a date without zone is UTC).
+
+    None when absent or unreadable. Clamped to [0, 300].
+    """
+    if value is None:
+        return None
+    try:
+        wait = float(value)
+    except ValueError:
+        try:
+            when = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        if when.tzinfo is None:
+            when = when.replace(tzinfo=timezone.utc)
+        wait = when.timestamp() - now_s
+    return min(max(wait, 0.0), RETRY_AFTER_CAP_S) if math.isfinite(wait) else None
+
+
+def expects_json(response: Response) -> bool:
+    """False when a 2xx carries HTML: a captive portal or proxy answered, not the vendor."""
+    return not response.body.lstrip()[:1] == b"<"
+
+
+def classify_status(response: Response, pieces: int, now_s: float) -> Outcome:
+    """The status table that holds unless the vendor's own overrides it (RFC 9110; one row per line)."""
+    status = response.status
+    reason = f"HTTP {status}"
+    if 200 <= status < 300:
+        return Ok() if expects_json(response) else Retry(f"{reason} with an HTML body: a proxy answered")
+    if 300 <= status < 400:  # a followed 301/302 turns POST into GET and loses the body
+        return Hold(f"{reason}: redirect; set `endpoint` to the final address")
+    if status in (400, 422):
+        return Bisect(reason) if pieces > 1 else Reject(reason)
+    if status in MISCONFIGURED:
+        return Hold(reason)
+    if status == 413:
+        return Split()
+    if status in TRANSIENT:
+        after_s = retry_after_s(response.headers.get("retry-after"), now_s)
+        return Retry(reason, after_s, throttled=status == 429 or after_s is not None, ambiguous=status != 503)
+    return Reject(reason)

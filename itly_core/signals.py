@@ -1,0 +1,21 @@
+"""What the library tells anyone who listens: blinker signals.
+
+Every signal is sent with the client as sender. A receiver that raises is logged and reaches neither the caller nor the
+next receiver. Building the argument costs something, so nothing is built while nobody listens.
+"""
+
+from __future__ import annotations
+
+from blinker import Namespace
+
+_namespace = Namespace()
+
+call_accepted = _namespace.signal("call-accepted", doc="A call is stored for delivery. call: Call.")
+event_invalid = _namespace.signal("event-invalid", doc="A call breaks the plan. call: Call; violations: tuple[Violation].")
+batch_delivered = _namespace.signal("batch-delivered", doc="A destination took calls. destination: str; calls: list[Call].")
+batch_failed = _namespace.signal(
+    "batch-failed", doc="A batch was not taken, and will be tried again. destination: str; reason: str; count: int."
+)
+call_dropped = _namespace.signal(
+    "call-dropped", doc="A call will not be delivered. destination: str; call: Call; reason: str; dead: bool."
+)
