@@ -1,0 +1,194 @@
+"""Python values to JSON: the coercion table, and the encoder for what needs no coercion.
+
+`dumps` is the fast way and refuses everything unusual with TypeError; `coerce` then turns any value into plain JSON
+types, one problem per thing it had to give up, and never the loss of a sibling.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence, Set, ValuesView
+from dataclasses import fields, is_dataclass
+from datetime import date, datetime, time, timezone
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from .errors import Violation
+
+MAX_DEPTH = 100  # containers in containers; deeper values are given up, so that no reader downstream can be crashed
+MAX_NODES = 100_000  # values in one call: shared references can otherwise spell gigabytes in a few lines
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_FLAGS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+_INT64_MIN, _UINT64_MAX = -(2**63), 2**64 - 1
+
+
+def dumps(value: Any) -> bytes:
+    """Compact UTF-8 JSON of plain values.
+
+    Raises:
+        TypeError: a type, key, integer, surrogate or depth that needs `coerce` first.
+    """
+    return orjson.dumps(value, None, _FLAGS)
+
+
+def dumps_plain(value: Any) -> bytes:
+    """Compact UTF-8 JSON of what `coerce` returned, including integers beyond 64 bits."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def coerce(value: Any) -> tuple[Any, list[Violation]]:
+    """The value in plain JSON types (dict, list, str, int, float, bool, None), and what could not be kept.
+
+    datetime, date, time -> ISO 8601 (aware ones in UTC with Z); Decimal -> number; UUID, path, lazy string -> str;
+    Enum -> its value; set, tuple, sequence, dict view -> list; dataclass, mapping -> object with string keys; NaN and
+    infinities -> null and a violation; lone surrogates -> U+FFFD; anything else -> null and a violation.
+    """
+    run = _Coercion()
+    return run.plain(value, ""), run.problems
+
+
+class _Coercion:
+    """One walk over one value: the problems so far, and the containers we are inside of."""
+
+    def __init__(self) -> None:
+        self.problems: list[Violation] = []
+        self._open: set[int] = set()
+        self._nodes = 0
+
+    def plain(self, value: Any, path: str) -> Any:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            if self._nodes == MAX_NODES + 1:
+                self._give_up(path, f"more than {MAX_NODES} values in one call", "unserialisable")
+            return None
+        kind = type(value)
+        if kind is str:
+            return _SURROGATES.sub("\ufffd", value)
+        if value is None or kind is bool:
+            return value
+        if kind is int:
+            return self._integer(value, path)
+        if kind is float:
+            return self._number(value, path)
+        if kind is dict:
+            return self._object(value, path)
+        if kind is list or kind is tuple:
+            return self._array(value, path)
+        try:
+            return self._unusual(value, path)
+        except Exception as exc:  # noqa: BLE001  # the value's own code ran: a lazy string, a property, an iterator
+            return self._give_up(path, f"{kind.__name__} could not be read: {exc!r}", "unserialisable")
+
+    def _unusual(self, value: Any, path: str) -> Any:
+        for known, convert in _CONVERSIONS:
+            # isinstance() follows __class__, so a lazy proxy answers as what it stands for
+            if isinstance(value, known):
+                return convert(self, value, path)
+        if is_dataclass(value) and not isinstance(value, type):
+            return self._object({item.name: getattr(value, item.name) for item in fields(value)}, path, opened=value)
+        if _is_lazy_text(value):
+            return self.plain(str.__str__(str(value)), path)
+        return self._give_up(path, f"{type(value).__name__} has no JSON form", "unserialisable")
+
+    def _integer(self, value: int, path: str) -> Any:
+        try:
+            if not _INT64_MIN <= value <= _UINT64_MAX:
+                str(value)  # the interpreter refuses to print integers beyond a few thousand digits
+        except ValueError:
+            return self._give_up(path, "integer with too many digits", "unserialisable")
+        return value
+
+    def _number(self, value: float, path: str) -> Any:
+        return value if math.isfinite(value) else self._give_up(path, f"{value} is not a finite number", "not_finite")
+
+    def _object(self, value: Mapping[Any, Any], path: str, opened: Any = None) -> Any:
+        def build() -> dict[str, Any]:
+            found = {}
+            for key, item in value.items():
+                name = self._key(key)
+                found[name] = self.plain(item, f"{path}.{name}" if path else name)
+            return found
+
+        return self._inside(value if opened is None else opened, path, build)
+
+    def _array(self, value: Any, path: str) -> Any:
+        return self._inside(value, path, lambda: [self.plain(item, f"{path}[{i}]") for i, item in enumerate(value)])
+
+    def _inside(self, container: Any, path: str, build: Callable[[], Any]) -> Any:
+        if id(container) in self._open:
+            return self._give_up(path, "refers to itself", "unserialisable")
+        if len(self._open) >= MAX_DEPTH:
+            return self._give_up(path, f"nested deeper than {MAX_DEPTH}", "unserialisable")
+        self._open.add(id(container))
+        try:
+            return build()
+        finally:
+            self._open.discard(id(container))
+
+    def _key(self, key: Any) -> str:
+        if isinstance(key, Enum):
+            key = key.value
+        text = key if type(key) is str else str.__str__(str(key))
+        return _SURROGATES.sub("\ufffd", text)
+
+    def _give_up(self, path: str, message: str, rule: str) -> None:
+        self.problems.append(Violation(path, message, rule))
+
+
+def _iso(moment: datetime) -> str:
+    if moment.tzinfo is None or moment.utcoffset() is None:
+        return moment.replace(tzinfo=None).isoformat()
+    return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat() + "Z"
+
+
+def _decimal(run: _Coercion, value: Decimal, path: str) -> Any:
+    if not value.is_finite():
+        return run._number(float("nan") if value.is_nan() else float(value), path)
+    if value == value.to_integral_value() and value.as_tuple().exponent >= 0:  # type: ignore[operator]  # finite
+        return run._integer(int(value), path)
+    return run._number(float(value), path)
+
+
+def _set(run: _Coercion, value: Set[Any], path: str) -> Any:
+    try:
+        return run._array(sorted(value), path)  # the same set, the same bytes
+    except TypeError:
+        return run._array(list(value), path)
+
+
+def _refuse(run: _Coercion, value: Any, path: str) -> None:
+    run._give_up(path, f"{type(value).__name__} has no JSON form", "unserialisable")
+
+
+# Order matters: an Enum that is a str is an Enum, a datetime is a date, bytes are a Sequence.
+_CONVERSIONS: tuple[tuple[Any, Callable[[_Coercion, Any, str], Any]], ...] = (
+    (Enum, lambda run, value, path: run.plain(value.value, path)),
+    (str, lambda run, value, path: run.plain(str.__str__(str(value)), path)),
+    (bool, lambda run, value, path: bool(value)),
+    (int, lambda run, value, path: run._integer(int(value), path)),
+    (float, lambda run, value, path: run._number(float(value), path)),
+    (datetime, lambda run, value, path: _iso(value)),
+    ((date, time), lambda run, value, path: value.isoformat()),
+    (Decimal, _decimal),
+    ((UUID, PurePath), lambda run, value, path: run.plain(str(value), path)),
+    ((bytes, bytearray, memoryview), _refuse),
+    (Mapping, lambda run, value, path: run._object(value, path)),
+    (Set, _set),
+    ((Sequence, ValuesView), lambda run, value, path: run._array(value, path)),
+)
+
+
+def _is_lazy_text(value: Any) -> bool:
+    """Whether it is a text that a framework looks up late (Django's gettext_lazy, Babel's LazyString)."""
+    return any(base.__name__ in ("Promise", "LazyString", "LazyProxy", "UserString") for base in type(value).__mro__)
