@@ -1,0 +1,16 @@
+"""Fixtures every area may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sample_projects.local_sink import LocalSink
+
+
+@pytest.fixture
+def sink() -> Iterator[LocalSink]:
+    """A vendor on this machine; see sample_projects/local_sink.py."""
+    with LocalSink() as running:
+        yield running
