@@ -29,7 +29,9 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Ok:
-    """Every piece was taken."""
+    """Every piece was taken. silently_rejected: how many the vendor says it did not keep, without saying which."""
+
+    silently_rejected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class RetrySome:
-    """The pieces in `retry` ({index: seconds}) again, no earlier than that; `rejected` are final; the rest was taken."""
+    """The pieces in `retry` ({index: seconds}) again, no earlier; `rejected` are final; the rest was taken."""
 
     retry: Mapping[int, float]
     rejected: Mapping[int, str] = field(default_factory=dict)

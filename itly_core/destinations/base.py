@@ -7,11 +7,12 @@ and a response into an outcome. The lane does the rest.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parsedate_to_datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from ..call import Call
 from ..errors import ConfigError
@@ -52,8 +53,8 @@ class Destination(Protocol):
         """One request carrying the pieces, byte for byte as given."""
         ...
 
-    def classify(self, response: Response, pieces: int) -> Outcome:
-        """What the answer to a request of that many pieces means. Indexes in the outcome count pieces."""
+    def classify(self, response: Response, pieces: Sequence[bytes]) -> Outcome:
+        """What the answer to a request of these pieces means. Indexes in the outcome count pieces."""
         ...
 
 
@@ -108,9 +109,25 @@ def retry_after_s(value: str | None, now_s: float) -> float | None:
     return min(max(wait, 0.0), RETRY_AFTER_CAP_S) if math.isfinite(wait) else None
 
 
+def answered_at_s(response: Response) -> float:
+    """When the vendor answered, by its own clock (the Date header), which dates in its other headers refer to."""
+    try:
+        return parsedate_to_datetime(response.headers["date"]).timestamp()
+    except (KeyError, ValueError):
+        return time.time()
+
+
+def laid_over(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the fields of `over`: objects are merged at any depth, every other value replaces."""
+    for name, value in over.items():
+        below = base.get(name)
+        base[name] = laid_over(dict(below), value) if isinstance(below, dict) and isinstance(value, Mapping) else value
+    return base
+
+
 def expects_json(response: Response) -> bool:
     """False when a 2xx carries HTML: a captive portal or proxy answered, not the vendor."""
-    return not response.body.lstrip()[:1] == b"<"
+    return response.body.lstrip()[:1] != b"<"
 
 
 def classify_status(response: Response, pieces: int, now_s: float) -> Outcome:
