@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -22,6 +23,7 @@ from .base import (
     expects_json,
     key_for,
     laid_over,
+    own_fields,
     retry_after_s,
 )
 
@@ -39,10 +41,14 @@ REFUSED_IDS = frozenset(
         "00000000-0000-0000-0000-000000000000",
     }
 )
-CAMPAIGN = ("source", "medium", "name", "term", "content")
-UTM = {"name": "utm_campaign"}  # the only one that is not utm_<its own name>
 FIELDS = {"ip": "ip", "user_agent": "user_agent", "locale": "language", "referrer": "referrer"}
-IN_FIELDS = frozenset({"ip", "user_agent", "locale", "campaign"})  # not repeated under context_property
+UTM = {
+    "source": "utm_source",
+    "medium": "utm_medium",
+    "name": "utm_campaign",
+    "term": "utm_term",
+    "content": "utm_content",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,16 +112,13 @@ class Amplitude:
         if kind == "alias":
             return ()
         if kind == "track":
-            return (
-                orjson.dumps(self._event(call, call.name, event_properties=self._properties(call, call.properties))),
-            )
+            return (self._happened(call, call.name, call.properties),)
         if kind == "page":
             named = {"name": call.name, "category": call.category}
             given = {key: value for key, value in named.items() if value is not None}
-            properties = self._properties(call, {**given, **call.properties})
-            return (orjson.dumps(self._event(call, PAGE_EVENT, event_properties=properties)),)
+            return (self._happened(call, PAGE_EVENT, {**given, **call.properties}),)
         if kind == "identify":
-            return (orjson.dumps(self._event(call, "$identify", user_properties={"$set": call.traits})),)
+            return (orjson.dumps(self._operation(call, {"user_properties": {"$set": call.traits}})),)
         return self._group(call)
 
     def request(self, pieces: Sequence[bytes], sent_at_ms: int) -> Request:
@@ -137,43 +140,55 @@ class Amplitude:
             return _throttled(response, pieces, THROTTLED_S[self.use_batch])
         return classify_status(response, len(pieces), answered_at_s(response))
 
-    def _event(self, call: Call, event_type: str | None, **own: Any) -> dict[str, Any]:
-        """The event as an object: what every event has, what this call knows, and the fields of its kind."""
+    def _event(self, call: Call, event_type: str | None) -> dict[str, Any]:
+        """What every event has."""
         event: dict[str, Any] = {
             "event_type": event_type,
-            "time": call.timestamp_ms,
+            "time": round(call.timestamp.timestamp() * 1000),
             "insert_id": call.message_id,
             "library": SENDER,
         }
-        if call.user_id is not None and call.user_id not in REFUSED_IDS:
-            event["user_id"] = call.user_id
-        if call.anonymous_id is not None and call.anonymous_id not in REFUSED_IDS:
-            event["device_id"] = call.anonymous_id
+        user_id, device_id, plan = call.user_id, call.anonymous_id, call.plan or self.plan
+        if user_id is not None and user_id not in REFUSED_IDS:
+            event["user_id"] = user_id
+        if device_id is not None and device_id not in REFUSED_IDS:
+            event["device_id"] = device_id
         elif "user_id" not in event:  # nobody known: Amplitude would refuse it
             event["device_id"] = call.message_id
-        if call.groups:
-            event["groups"] = call.groups
-        plan = _plan(call.plan or self.plan)
         if plan:
-            event["plan"] = plan
-        if call.context:
-            _add_context(event, call.context)
-        event.update(own)
-        if call.destinations:
-            laid_over(event, call.destinations.get(self.name, {}))
+            event["plan"] = _plan(plan.get("source"), plan.get("version"), plan.get("event_version"))
         return event
 
-    def _properties(self, call: Call, properties: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The event's properties, and beside them the facts that have no field. A property of that name wins."""
-        inside = self.context_property
-        if not call.context or inside is None or inside in properties:
-            return properties
-        facts = {name: value for name, value in call.context.items() if name not in IN_FIELDS}
-        return {**properties, inside: facts} if facts else properties
+    def _happened(self, call: Call, event_type: str | None, properties: Mapping[str, Any]) -> bytes:
+        """An event of the user's, with the facts Amplitude has no field for beside its properties. A property wins."""
+        event = self._event(call, event_type)
+        event["event_properties"] = properties
+        if call.groups:
+            event["groups"] = call.groups
+        if call.context:
+            facts = _place(event, call.context)
+            inside = self.context_property
+            if facts and inside is not None and inside not in properties:
+                event["event_properties"] = {**properties, inside: facts}
+        if call.destinations:
+            laid_over(event, own_fields(call, self.name))
+        return orjson.dumps(event)
+
+    def _operation(self, call: Call, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """An `$identify`: its user properties are operations only, so a campaign does not go with it."""
+        event = self._event(call, "$identify")
+        if call.groups:
+            event["groups"] = call.groups
+        if call.context:
+            _place(event, call.context)
+        event.update(fields)
+        if call.destinations:
+            laid_over(event, own_fields(call, self.name))
+        return event
 
     def _group(self, call: Call) -> Sequence[bytes]:
         groups = {call.group_type or "group": call.group_id}
-        joins = self._event(call, "$identify", groups=groups, user_properties={"$set": groups})
+        joins = self._operation(call, {"groups": groups, "user_properties": {"$set": groups}})
         describes = {
             "event_type": "$groupidentify",
             "time": joins["time"],
@@ -190,25 +205,30 @@ class Amplitude:
 SENDER = f"{LIBRARY}/{VERSION}"
 
 
-def _plan(plan: Mapping[str, Any]) -> dict[str, str]:
+@lru_cache(maxsize=1024)  # a plan has few events, and every call is of one of them
+def _plan(source: str | None, version: str | None, event_version: str | None) -> dict[str, str]:
     """Amplitude's `plan` field: where the event was planned. versionId is the event's own version."""
-    fields = {"source": plan.get("source"), "version": plan.get("version"), "versionId": plan.get("event_version")}
+    fields = {"source": source, "version": version, "versionId": event_version}
     return {name: value for name, value in fields.items() if value}
 
 
-def _add_context(event: dict[str, Any], context: Mapping[str, Any]) -> None:
-    """Facts into the fields Amplitude has for them; a campaign becomes the user properties its browser SDK sets.
+def _place(event: dict[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+    """Puts request facts into the fields Amplitude has for them, and gives back those without one.
 
-    `referrer` is not among the documented fields: it is also left under the context property.
+    A campaign becomes the user properties that Amplitude's browser SDK sets. `referrer` is a field no page of theirs
+    documents, so it is given back as well.
     """
-    for fact, name in FIELDS.items():
-        if fact in context:
-            event[name] = context[fact]
-    if "campaign" in context:
-        campaign = context["campaign"]
-        utm = {UTM.get(name, f"utm_{name}"): campaign[name] for name in CAMPAIGN if name in campaign}
-        if utm:
-            event["user_properties"] = utm
+    facts = {}
+    for name, value in context.items():
+        if name in FIELDS:
+            event[FIELDS[name]] = value
+        elif name == "campaign" and isinstance(value, Mapping):
+            event["user_properties"] = {UTM[part]: text for part, text in value.items() if part in UTM}
+        else:
+            facts[name] = value
+    if "referrer" in context:
+        facts["referrer"] = context["referrer"]
+    return facts
 
 
 def _body(response: Response) -> dict[str, Any] | None:

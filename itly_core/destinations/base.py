@@ -125,6 +125,12 @@ def laid_over(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return base
 
 
+def own_fields(call: Call, name: str) -> Mapping[str, Any]:
+    """What `EventOptions(destinations=...)` lays over the event of the destination of this name."""
+    fields = call.destinations.get(name)
+    return fields if isinstance(fields, Mapping) else {}
+
+
 def expects_json(response: Response) -> bool:
     """False when a 2xx carries HTML: a captive portal or proxy answered, not the vendor."""
     return response.body.lstrip()[:1] != b"<"
