@@ -1,0 +1,208 @@
+"""The request scope: what a call made during a request knows, found through one ContextVar.
+
+Knows no framework: a `Reader` says how one is asked. A scope is cheap to make and reads nothing until a call is made.
+It compares by identity, because asgiref carries a ContextVar back from a thread only when the value differs. No token
+crosses a hook: `bind` answers what was bound before, and `unbind` puts that back.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from threading import get_ident
+from typing import Any, ParamSpec, TypeVar
+
+import orjson
+
+from itly_core.client import PENDING, Pending
+
+from .request import RequestRules, RequestView, adopted_id, facts
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Resume = Callable[[str | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How a framework's request is read.
+
+    view: the request as neutral facts need it. user_id: who is signed in at this moment, without side effects; None for
+    nobody, PENDING when only awaiting could tell. Both may raise: then nothing is known.
+    """
+
+    view: Callable[[Any], RequestView]
+    user_id: Callable[[Any], str | Pending | None]
+    rules: RequestRules
+
+
+class Scope:
+    """One request, as the client sees it (itly_core.client.Scope).
+
+    After `close` it still answers what was read before, so that work started in the request keeps its context, but no
+    longer refers to the request.
+    """
+
+    __slots__ = ("_anonymous_id", "_context", "_encoded", "_held", "_reader", "_request", "_user_id", "owner")
+
+    def __init__(self, request: Any, reader: Reader) -> None:
+        self.owner = get_ident()
+        self._request: Any = request  # None once closed
+        self._reader = reader
+        self._context: dict[str, Any] | None = None
+        self._encoded: bytes | None = None
+        self._user_id: str | Pending | None = PENDING  # as last seen; PENDING also before anyone asked
+        self._anonymous_id: str | None = None
+        self._held: deque[Resume] | None = None
+
+    # What the client asks
+
+    def user_id(self) -> str | Pending | None:
+        """Who is signed in now: asked anew at each call, because a view may sign its user in or out."""
+        request = self._request
+        if request is not None:
+            try:
+                self._user_id = self._reader.user_id(request)
+            except Exception:  # noqa: BLE001  # a broken session or user model is the application's to report
+                self._user_id = None
+        elif self._user_id is PENDING:
+            self._user_id = None
+        return self._user_id
+
+    def anonymous_id(self) -> str | None:
+        """The browser's adopted id. Without one, and when nobody is signed in: a random one, the same for all calls."""
+        self._read()
+        if self._anonymous_id is None and self._user_id is None:
+            self._anonymous_id = str(uuid.uuid4())
+        return self._anonymous_id
+
+    def context(self) -> Mapping[str, Any]:
+        return self._read()
+
+    def encoded_context(self) -> bytes:
+        if self._encoded is None:
+            self._encoded = orjson.dumps(self._read())
+        return self._encoded
+
+    def hold(self, resume: Resume) -> None:
+        """Keep a call until the user is known. One thread may hold while another releases: each is resumed once."""
+        if self._held is None:
+            self._held = deque()
+        self._held.append(resume)
+        if self._request is None:  # closed meanwhile: nobody else would come for it
+            self.release(None if isinstance(self._user_id, Pending) else self._user_id)
+
+    # What the framework's adapter does
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a call is held."""
+        return bool(self._held)
+
+    def release(self, user_id: str | None) -> None:
+        """Resume the held calls as this user's."""
+        self._user_id = user_id
+        held = self._held
+        while held:
+            try:
+                resume = held.popleft()
+            except IndexError:  # another thread took the last one
+                return
+            resume(user_id)
+
+    def capture(self) -> None:
+        """Read now what a thread may ask for later. Signed-in user included, unless only awaiting could tell."""
+        self._read()
+        self.user_id()
+
+    def close(self) -> None:
+        """The request is over. What is still held is resumed with what is known."""
+        self._request = None
+        if self._held:
+            self.release(None if isinstance(self._user_id, Pending) else self._user_id)
+
+    @property
+    def is_empty(self) -> bool:
+        """Closed before anything was read: it knows nothing any more."""
+        return self._request is None and self._context is None
+
+    def _read(self) -> dict[str, Any]:
+        context = self._context
+        if context is None:
+            request = self._request
+            context = {}
+            if request is not None:
+                try:
+                    view = self._reader.view(request)
+                    context = facts(view, self._reader.rules)
+                    self._anonymous_id = adopted_id(view)
+                except Exception:  # noqa: BLE001, S110  # half a request (a factory's, a test's): no facts
+                    pass
+            self._context = context
+        return context
+
+
+_current: ContextVar[Scope | None] = ContextVar("itly_scope", default=None)
+
+
+def current() -> Scope | None:
+    """The scope of the request being handled here; None outside any."""
+    scope = _current.get()
+    if scope is None or scope.is_empty or (scope.owner != get_ident() and _is_shared_by_greenlets()):
+        return None
+    return scope
+
+
+def bind(scope: Scope | None) -> Scope | None:
+    """Make `scope` the current one; the one that was, for `unbind`."""
+    previous = _current.get()
+    _current.set(scope)
+    return previous
+
+
+def unbind(scope: Scope | None, previous: Scope | None) -> None:
+    """Undo `bind`. Does nothing where `scope` is not the current one: a teardown may come twice, or somewhere else."""
+    if _current.get() is scope:
+        _current.set(previous)
+
+
+@contextmanager
+def bind_scope(scope: Scope | None) -> Iterator[None]:
+    """Make `scope` (from `current()`) the current one for a block, in any thread.
+
+    A view that hands it to a thread calls `scope.capture()` first, or uses `copy_scope`.
+    """
+    previous = bind(scope)
+    try:
+        yield
+    finally:
+        unbind(scope, previous)
+
+
+def copy_scope(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, to be run in another thread, possibly after the response, with the scope of this request.
+
+    `executor.submit(copy_scope(send_receipt), order)`
+    """
+    scope = current()
+    if scope is not None:
+        scope.capture()
+
+    @functools.wraps(function)
+    def bound(*args: P.args, **kwargs: P.kwargs) -> R:
+        with bind_scope(scope):
+            return function(*args, **kwargs)
+
+    return bound
+
+
+def _is_shared_by_greenlets() -> bool:
+    """greenlet before 1.0 (or built without it) gives all greenlets of a thread one context: then the owner decides."""
+    greenlet = sys.modules.get("greenlet")
+    return greenlet is not None and not getattr(greenlet, "GREENLET_USE_CONTEXT_VARS", False)
