@@ -1,0 +1,178 @@
+"""JSON Schemas of a plan: their draft, whether they are well-formed, and that they stand alone.
+
+What passes here compiles at run time too: the last check is the run time's own.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jsonschema
+import referencing
+import referencing.exceptions
+import referencing.jsonschema
+
+from ..errors import PlanError
+from ..suggest import unknown
+from ..validation import Draft, compile_schema, draft_of
+from .syntax import Part
+
+TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
+URIS: dict[Draft, str] = {
+    "4": "http://json-schema.org/draft-04/schema#",
+    "6": "http://json-schema.org/draft-06/schema#",
+    "7": "http://json-schema.org/draft-07/schema#",
+    "2019-09": "https://json-schema.org/draft/2019-09/schema",
+    "2020-12": "https://json-schema.org/draft/2020-12/schema",
+}
+_VALIDATORS: dict[Draft, Any] = {
+    "4": jsonschema.Draft4Validator,
+    "6": jsonschema.Draft6Validator,
+    "7": jsonschema.Draft7Validator,
+    "2019-09": jsonschema.Draft201909Validator,
+    "2020-12": jsonschema.Draft202012Validator,
+}
+_SPECIFICATIONS: dict[Draft, Any] = {
+    "4": referencing.jsonschema.DRAFT4,
+    "6": referencing.jsonschema.DRAFT6,
+    "7": referencing.jsonschema.DRAFT7,
+    "2019-09": referencing.jsonschema.DRAFT201909,
+    "2020-12": referencing.jsonschema.DRAFT202012,
+}
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+
+
+def draft_named(part: Part) -> Draft:
+    """A draft as plans name it: "7", "draft-07", "2020-12"."""
+    name = re.sub(r"^draft-?0?", "", part.text())
+    for draft in URIS:
+        if name == draft:
+            return draft
+    raise part.error(f"unknown draft {part.value!r}; {unknown(name, URIS)}")
+
+
+def normalised(part: Part, default: Draft) -> dict[str, Any]:
+    """A raw schema under the one spelling of its draft's address; `default` where it names none."""
+    entries = part.members()
+    draft: Draft | None = default
+    if "$schema" in entries:
+        entries["$schema"].text()
+        draft = draft_of(part.value)
+        if draft is None:
+            address = entries["$schema"]
+            raise address.error(f"unknown JSON Schema draft {address.value!r}; {unknown(address.value, URIS.values())}")
+    assert draft is not None
+    return _with_meta_schema({**part.value, "$schema": URIS[draft]}, draft)
+
+
+def _with_meta_schema(schema: dict[str, Any], draft: Draft) -> dict[str, Any]:
+    """The schema, with its draft's meta-schema inside where it refers to that (schemas of schemas do).
+
+    Only the drafts whose meta-schema is one document: the later ones are spread over seven, tied by dynamic references.
+    """
+    if draft not in ("4", "6", "7"):
+        return schema
+    address = URIS[draft].rstrip("#")
+    home = "#/definitions/json-schema"
+
+    def outer(reference: str) -> str:
+        return home if reference.rstrip("#") == address else reference
+
+    def inner(reference: str) -> str:
+        return home + reference.removeprefix("#") if reference.startswith("#") else reference
+
+    redirected: dict[str, Any] = _with_references(schema, outer)
+    if redirected == schema:
+        return schema
+    meta = {key: value for key, value in _VALIDATORS[draft].META_SCHEMA.items() if key not in ("id", "$id", "$schema")}
+    definitions = {**redirected.get("definitions", {}), "json-schema": _with_references(meta, inner)}
+    return {**redirected, "definitions": definitions}
+
+
+def _with_references(value: Any, change: Callable[[str], str]) -> Any:
+    """A copy in which every `$ref` is changed."""
+    if isinstance(value, dict):
+        return {
+            key: change(item) if key == "$ref" and isinstance(item, str) else _with_references(item, change)
+            for key, item in value.items()
+        }
+    return [_with_references(item, change) for item in value] if isinstance(value, list) else value
+
+
+def check(schema: dict[str, Any], part: Part) -> None:
+    """That a normalised schema can be used; `part` is where it was written, for the error.
+
+    Raises:
+        PlanError: it breaks its meta-schema, refers to something outside itself, or does not compile.
+    """
+    draft = draft_of(schema)
+    assert draft is not None
+    validator = _VALIDATORS[draft]
+    try:
+        validator.check_schema(schema, format_checker=jsonschema.FormatChecker(formats=()))
+    except jsonschema.SchemaError as exc:
+        raise part.at(*exc.absolute_path).error(_shortened(exc.message)) from exc
+    _refuse_outside_references(schema, draft, part)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile_schema(schema)
+    except PlanError as exc:
+        raise part.error(exc.message) from exc
+    except RecursionError as exc:
+        raise part.error("refers to itself without end") from exc
+
+
+def _shortened(text: str) -> str:
+    line = text.splitlines()[0]
+    return line if len(line) <= 300 else f"{line[:300]}…"
+
+
+def _refuse_outside_references(schema: dict[str, Any], draft: Draft, part: Part) -> None:
+    specification = _SPECIFICATIONS[draft]
+    resource = specification.create_resource(schema)
+    registry = referencing.Registry().with_resource(resource.id() or "", resource).crawl()
+    # What a reference leads to may stand where no keyword looks for schemas, so it is walked as well, once.
+    pending = [(resource, registry.resolver(resource.id() or ""))]
+    seen: set[int] = set()
+    while pending:
+        resource, resolver = pending.pop()
+        contents = resource.contents
+        if id(contents) in seen or not isinstance(contents, dict):
+            continue
+        seen.add(id(contents))
+        for keyword in _REFERENCES:
+            reference = contents.get(keyword)
+            if not isinstance(reference, str):
+                continue
+            if not reference.startswith("#"):
+                message = f"{reference!r} is outside this schema; only references that begin with # are followed"
+                raise _place(part, contents, keyword).error(message)
+            try:
+                found = resolver.lookup(reference)
+            except referencing.exceptions.Unresolvable as exc:
+                raise _place(part, contents, keyword).error(f"{reference!r} leads nowhere in this schema") from exc
+            pending.append((specification.create_resource(found.contents), found.resolver))
+        pending.extend((below, resolver.in_subresource(below)) for below in resource.subresources())
+
+
+def _place(part: Part, contents: Any, keyword: str) -> Part:
+    """Where in the document the keyword stands. Searched only to report an error; identity, since the schema's values
+    are the document's own."""
+    for found in _walk(part):
+        if found.value is contents:
+            return found.at(keyword)
+    return part.at(keyword)
+
+
+def _walk(part: Part) -> Iterator[Part]:
+    yield part
+    if isinstance(part.value, dict):
+        for key in part.value:
+            yield from _walk(part.at(key))
+    elif isinstance(part.value, list):
+        for index in range(len(part.value)):
+            yield from _walk(part.at(index))
