@@ -100,21 +100,24 @@ def retry_after_s(value: str | None, now_s: float) -> float | None:
         wait = float(value)
     except ValueError:
         try:
-            when = parsedate_to_datetime(value)
+            wait = _http_date_s(value) - now_s
         except ValueError:
             return None
-        if when.tzinfo is None:
-            when = when.replace(tzinfo=timezone.utc)
-        wait = when.timestamp() - now_s
     return min(max(wait, 0.0), RETRY_AFTER_CAP_S) if math.isfinite(wait) else None
 
 
 def answered_at_s(response: Response) -> float:
     """When the vendor answered, by its own clock (the Date header), which dates in its other headers refer to."""
     try:
-        return parsedate_to_datetime(response.headers["date"]).timestamp()
+        return _http_date_s(response.headers["date"])
     except (KeyError, ValueError):
         return time.time()
+
+
+def _http_date_s(text: str) -> float:
+    """Seconds since the epoch; a date without a zone is UTC (RFC 9110 knows no other)."""
+    when = parsedate_to_datetime(text)
+    return (when if when.tzinfo is not None else when.replace(tzinfo=timezone.utc)).timestamp()
 
 
 def laid_over(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
