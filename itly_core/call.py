@@ -48,6 +48,7 @@ class Call:
 
     timestamp: aware, UTC. properties: of track and page; traits: of identify and group. context: request facts, as
     itly_web/request.py names them. plan: {name, version, source, event_version} of the plan it was checked against.
+    accepted_ms: milliseconds since the epoch, of a call whose timestamp is not when it was accepted.
     """
 
     kind: Kind
@@ -67,6 +68,7 @@ class Call:
     destinations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     plan: Mapping[str, Any] = field(default_factory=dict)
     violations: tuple[Violation, ...] = ()
+    accepted_ms: int | None = None
 
     @property
     def timestamp_ms(self) -> int:
@@ -76,7 +78,7 @@ class Call:
 
 _FIELDS = (
     "kind", "message_id", "user_id", "anonymous_id", "name", "properties", "traits", "group_id", "group_type", "groups",
-    "category", "previous_id", "context", "destinations", "plan",
+    "category", "previous_id", "context", "destinations", "plan", "accepted_ms",
 )  # fmt: skip
 
 

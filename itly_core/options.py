@@ -83,7 +83,9 @@ class DeliveryOptions:
             if getattr(self, name) is not None:
                 _positive(name, getattr(self, name))
         if not _is_number(self.shutdown_timeout) or self.shutdown_timeout < 0:
-            raise ConfigError(f"shutdown_timeout must be >= 0 seconds, got {self.shutdown_timeout!r}", key="shutdown_timeout")
+            raise ConfigError(
+                f"shutdown_timeout must be >= 0 seconds, got {self.shutdown_timeout!r}", key="shutdown_timeout"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +136,9 @@ class Options:
             object.__setattr__(self, "environment", Environment(self.environment))
         except ValueError as exc:
             names = ", ".join(repr(item.value) for item in Environment)
-            raise ConfigError(f"environment must be one of {names}, got {self.environment!r}", key="environment") from exc
+            raise ConfigError(
+                f"environment must be one of {names}, got {self.environment!r}", key="environment"
+            ) from exc
 
     @property
     def is_development(self) -> bool:
@@ -151,6 +155,21 @@ class Options:
         """Whether an invalid call is delivered."""
         given = self.validation.track_invalid
         return not self.is_development if given is None else given
+
+
+__all__ = [
+    "AllOptions",
+    "AmplitudeOptions",
+    "ConsoleOptions",
+    "CustomOptions",
+    "DeliveryOptions",
+    "DestinationsOptions",
+    "Environment",
+    "ItlyLogger",
+    "Options",
+    "SegmentOptions",
+    "ValidationOptions",
+]
 
 
 def _is_number(value: object) -> bool:

@@ -5,6 +5,8 @@ Used where no linear-time engine is installed, and by lint.
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,11 +21,8 @@ def backtracks_catastrophically(pattern: str) -> bool:
 
 
 def _sre_parse(pattern: str) -> Any:
-    try:
-        from re import _parser as parser  # type: ignore[attr-defined]  # Python >= 3.11
-    except ImportError:
-        import sre_parse as parser  # type: ignore[no-redef]
-    return parser.parse(pattern)
+    name = "re._parser" if sys.version_info >= (3, 11) else "sre_parse"
+    return importlib.import_module(name).parse(pattern)
 
 
 _MANY = 20  # a bounded repetition of more rounds than this hurts like an unbounded one

@@ -91,11 +91,11 @@ def _compile_rust(schema: dict[str, Any], draft: Draft, asserts_formats: bool) -
 
     def errors(value: Any) -> Iterator[Violation]:
         for error in validator.iter_errors(value):
-            kind = error.kind
+            kind: Any = error.kind
             path = path_text(error.instance_path)
             if kind.name == "required":
                 yield _missing(path, kind.property)
-            elif kind.name in ("additionalProperties", "unevaluatedProperties"):
+            elif kind.name in _CLOSED:
                 yield from _unexpected(path, kind.unexpected, kind.name)
             else:
                 yield Violation(path, _first_line(error), _RULES.get(kind.name, kind.name))
@@ -133,9 +133,10 @@ def _compile_python(schema: dict[str, Any], draft: Draft, asserts_formats: bool)
         for error in validator.iter_errors(value):
             path = path_text(error.absolute_path)
             if error.validator == "required":
-                # jsonschema reports one error per missing name, and carries the name in its text only
-                yield _missing(path, next(name for name in error.validator_value if error.message.startswith(repr(name))))
-            elif error.validator in ("additionalProperties", "unevaluatedProperties") and error.validator_value is False:
+                # One error per missing name, which stands in its text only.
+                named = (name for name in error.validator_value if error.message.startswith(repr(name)))
+                yield _missing(path, next(named))
+            elif error.validator in _CLOSED and error.validator_value is False:
                 yield from _unexpected(path, _extras(error), str(error.validator))
             else:
                 yield Violation(path, error.message, str(error.validator) if error.validator else "false")
@@ -143,6 +144,7 @@ def _compile_python(schema: dict[str, Any], draft: Draft, asserts_formats: bool)
     return Check(validator.is_valid, errors)
 
 
+_CLOSED = ("additionalProperties", "unevaluatedProperties")
 _RULES = {"constant": "const", "falseSchema": "false", "oneOfMultipleValid": "oneOf", "oneOfNotValid": "oneOf"}
 
 
@@ -171,9 +173,8 @@ def _extras(error: Any) -> list[str]:
     """The names jsonschema's additionalProperties or unevaluatedProperties error is about."""
     known = error.schema.get("properties", {})
     patterns = error.schema.get("patternProperties", {})
-    extras = [
-        name for name in error.instance if name not in known and not any(re.search(pattern, name) for pattern in patterns)
-    ]
+    extras = (name for name in error.instance if name not in known)
+    extras = (name for name in extras if not any(re.search(pattern, name) for pattern in patterns))
     return [name for name in extras if repr(name) in error.message]
 
 

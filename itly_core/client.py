@@ -1,0 +1,405 @@
+"""The client: from the arguments of a call to one stored line, on one path for all five kinds.
+
+merge context -> validate -> policy -> encode -> accept. In production nothing that goes wrong in here reaches the caller.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+import orjson
+
+from . import signals
+from .call import EventOptions, Kind, MessageIds, decode_call, encode_call, timestamp_ms
+from .encoding import coerce, dumps, dumps_plain
+from .errors import Closed, InvalidEvent, ItlyError, Violation
+from .log import Log
+from .options import Options
+from .plan import Plan, Section
+
+
+class Pending:
+    """The user of this request is not known yet."""
+
+
+PENDING: Final = Pending()
+
+
+class Scope(Protocol):
+    """What a web framework knows at the moment of a call. One object per request; asked only when a call is made."""
+
+    def user_id(self) -> str | Pending | None: ...
+
+    def anonymous_id(self) -> str | None: ...
+
+    def context(self) -> Mapping[str, Any]:
+        """Request facts: ip, user_agent, locale, method, path, route, referrer, request_id, page_url, campaign."""
+        ...
+
+    def encoded_context(self) -> bytes:
+        """The same as a JSON object, encoded once per request."""
+        ...
+
+    def hold(self, resume: Callable[[str | None], None]) -> None:
+        """Call `resume` with the user id as soon as it is known, at the latest when the request ends."""
+        ...
+
+
+class Delivery(Protocol):
+    """Where accepted lines go."""
+
+    def accept(self, line: bytes) -> None: ...
+
+    def refuse(self, reason: str) -> None:
+        """Count a call that could not be stored."""
+        ...
+
+    def wake(self) -> None: ...
+
+    def flush(self, timeout_s: float) -> bool: ...
+
+    def shutdown(self, timeout_s: float) -> bool: ...
+
+    def stats(self) -> dict[str, dict[str, Any]]: ...
+
+
+class Event:
+    """An event by name, for those the plan has no function for: `itly.track(user_id, itly.Event(name, properties))`."""
+
+    __slots__ = ("name", "properties")
+
+    def __init__(self, name: str, properties: Mapping[str, Any] | None = None) -> None:
+        self.name = name
+        self.properties = properties if properties is not None else {}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+
+_NOTHING: dict[str, Any] = {}
+_DEFAULTS = EventOptions()
+_EMPTY = frozenset((b"{}", b"null"))
+
+
+class Client:
+    """Checks, enriches and accepts calls for one plan and one set of options. Threads may share it."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        options: Options,
+        delivery: Delivery,
+        log: Log,
+        *,
+        scope: Callable[[], Scope | None] = lambda: None,
+    ) -> None:
+        """
+        Raises:
+            InvalidEvent: the plan context breaks the plan, in development.
+        """
+        self.plan = plan
+        self.options = options
+        self.delivery = delivery
+        self.log = log
+        self._scope = scope
+        self._ids, self._ids_pid = MessageIds(), os.getpid()
+        self._is_closed = False
+        self._validates = not options.validation.disabled
+        self._context = self._plan_context()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `shutdown` was called."""
+        return self._is_closed
+
+    def event(
+        self,
+        name: str,
+        user_id: str | None,
+        given: Mapping[str, Any],
+        extra: Mapping[str, Any] = _NOTHING,
+        options: EventOptions | None = None,
+    ) -> None:
+        """Track an event. given: by wire name, may hold UNSET; extra: what the plan does not know."""
+        self._guarded("track", name, self.plan.events.get(name), user_id, given, extra, options, _NOTHING)
+
+    def identify(
+        self,
+        user_id: str | None,
+        given: Mapping[str, Any],
+        extra: Mapping[str, Any] = _NOTHING,
+        options: EventOptions | None = None,
+    ) -> None:
+        """Set traits of a user."""
+        self._guarded("identify", None, self.plan.sections.get("identify"), user_id, given, extra, options, _NOTHING)
+
+    def group(
+        self,
+        user_id: str | None,
+        group_id: str | None,
+        given: Mapping[str, Any],
+        extra: Mapping[str, Any] = _NOTHING,
+        options: EventOptions | None = None,
+    ) -> None:
+        """Put a user into a group and set the group's traits."""
+        group_type = (options.group_type if options else None) or "group"
+        more = {"group_id": _text(group_id), "group_type": group_type}
+        self._guarded("group", None, self.plan.sections.get("group"), user_id, given, extra, options, more)
+
+    def page(
+        self,
+        user_id: str | None,
+        category: str | None,
+        name: str | None,
+        given: Mapping[str, Any],
+        extra: Mapping[str, Any] = _NOTHING,
+        options: EventOptions | None = None,
+    ) -> None:
+        """Record a page view."""
+        more = {"category": _text(category)}
+        self._guarded("page", _text(name), self.plan.sections.get("page"), user_id, given, extra, options, more)
+
+    def alias(self, user_id: str | None, previous_id: str | None, options: EventOptions | None = None) -> None:
+        """Say that two ids are one user. Never validated."""
+        more = {"previous_id": _text(previous_id)}
+        self._guarded("alias", None, None, user_id, _NOTHING, _NOTHING, options, more)
+
+    def flush(self, timeout_s: float = 10.0) -> bool:
+        """Deliver what is accepted by now; whether all of it was, in time."""
+        return self.delivery.flush(timeout_s)
+
+    def wake(self) -> None:
+        """Have what is queued delivered soon. Never blocks."""
+        self.delivery.wake()
+
+    def shutdown(self, timeout_s: float | None = None) -> bool:
+        """Accept nothing more and deliver what is accepted, within `shutdown_timeout` seconds unless told otherwise."""
+        self._is_closed = True
+        return self.delivery.shutdown(self.options.delivery.shutdown_timeout if timeout_s is None else timeout_s)
+
+    def stats(self) -> dict[str, dict[str, Any]]:
+        """The balance of each destination: accepted = delivered + dead + dropped + parked + queued + in_flight."""
+        return self.delivery.stats()
+
+    def _guarded(self, kind: Kind, *arguments: Any) -> None:
+        try:
+            self._submit(kind, *arguments)
+        except ItlyError:
+            raise
+        except Exception as exc:  # the boundary: nothing of ours reaches the caller
+            self.delivery.refuse("internal_error")
+            self.log.exception(f"{kind} call was lost to an error inside itly", exc)
+
+    def _submit(
+        self,
+        kind: Kind,
+        name: str | None,
+        section: Section | None,
+        user_id: Any,
+        given: Mapping[str, Any],
+        extra: Mapping[str, Any],
+        options: EventOptions | None,
+        more: dict[str, Any],
+    ) -> None:
+        if self._is_closed:
+            return self._refuse_closed(kind, name)
+        scope = self._scope()
+        if user_id is None and scope is not None:
+            user_id = scope.user_id()
+            if user_id is PENDING:
+                return scope.hold(
+                    _resume(self, (kind, name, section, given, extra, _stamped(self, options), more), scope)
+                )
+        elif user_id is not None and type(user_id) is not str:
+            user_id = _text(user_id)
+        return self._accept(kind, name, section, user_id, given, extra, options, more, scope)
+
+    def _accept(
+        self,
+        kind: Kind,
+        name: str | None,
+        section: Section | None,
+        user_id: str | None,
+        given: Mapping[str, Any],
+        extra: Mapping[str, Any],
+        options: EventOptions | None,
+        more: dict[str, Any],
+        scope: Scope | None,
+    ) -> None:
+        options = options or _DEFAULTS
+        if section is None:
+            properties: Mapping[str, Any] = {**given, **extra} if extra else given
+        else:
+            properties = section.properties(given, extra)
+            if section.user_id_property is not None and user_id is not None:
+                properties[section.user_id_property] = user_id
+        body, violations = self._checked(kind, name, section, properties)
+
+        anonymous_id = options.anonymous_id
+        if anonymous_id is None and scope is not None:
+            anonymous_id = scope.anonymous_id()
+        if user_id is None and anonymous_id is None and kind != "alias":
+            anonymous_id = str(uuid.uuid4())
+            if self._validates:
+                violations = (*violations, Violation("user_id", "is missing, and no request knows it", "user_id"))
+
+        now_ms = timestamp_ms(options.timestamp)
+        if os.getpid() != self._ids_pid:  # some servers fork without running Python's hooks
+            self._ids, self._ids_pid = MessageIds(), os.getpid()
+        record: dict[str, Any] = {
+            "kind": kind,
+            "message_id": options.message_id or self._ids.make(now_ms),
+            "timestamp": now_ms,
+        }
+        if user_id is not None:
+            record["user_id"] = user_id
+        if anonymous_id is not None:
+            record["anonymous_id"] = anonymous_id
+        if name is not None:
+            record["name"] = name
+        if more:
+            record.update(more)
+        if body not in _EMPTY:
+            record["traits" if kind in ("identify", "group") else "properties"] = orjson.Fragment(body)
+        if section is not None:
+            record["plan"] = orjson.Fragment(section.plan_json)
+        if scope is not None and options.context is None:
+            record["context"] = orjson.Fragment(scope.encoded_context())
+        elif options.context is not None:
+            record["context"] = coerce({**(scope.context() if scope is not None else {}), **options.context})[0]
+        if options.groups:
+            record["groups"] = coerce(options.groups)[0]
+        if options.destinations:
+            record["destinations"] = coerce(options.destinations)[0]
+        if options.timestamp is not None:
+            record["accepted_ms"] = timestamp_ms(None)
+        if violations:
+            record["violations"] = [[item.path, item.message, item.rule] for item in violations]
+        try:
+            line = dumps(record) + b"\n"
+        except TypeError:  # an id or a name with a surrogate, or of another type
+            line = dumps_plain({key: _plain(value) for key, value in record.items()}) + b"\n"
+
+        if violations and not self._report(name or kind, line, violations):
+            return
+        self._store(line)
+        if violations and self.options.fails_on_error:
+            raise InvalidEvent(name or kind, violations)
+
+    def _checked(
+        self, kind: Kind, name: str | None, section: Section | None, properties: Mapping[str, Any]
+    ) -> tuple[bytes, tuple[Violation, ...]]:
+        """The properties as JSON, under the plan context where they are an event's, and what is wrong with them."""
+        context = self._context if kind == "track" else None
+        try:
+            body = dumps({**context, **properties} if context else properties)
+            is_valid = section is not None and (not self._validates or section.check.is_valid(properties))
+            if is_valid and b"null" not in body:  # the encoder writes NaN as null: only a closer look can tell
+                return body, ()
+        except (TypeError, ValueError):
+            pass
+        plain, problems = coerce(properties)
+        body = dumps_plain({**context, **plain} if context else plain)
+        if not self._validates:
+            return body, ()
+        if section is not None:
+            seen = {problem.path for problem in problems}
+            problems += [item for item in section.check.violations(plain) if item.path not in seen]
+        elif kind == "track":
+            problems.append(
+                Violation("", "is not an event of the plan; run `itly pull` if it was added", "unknown_event")
+            )
+        return body, tuple(problems)
+
+    def _report(self, name: str, line: bytes, violations: tuple[Violation, ...]) -> bool:
+        """Say that a call is invalid; whether it is delivered all the same."""
+        if signals.event_invalid.receivers:
+            self._signal(signals.event_invalid, call=decode_call(line), violations=violations)
+        if self.options.tracks_invalid:
+            if not self.options.fails_on_error:
+                self._log_invalid(name, violations)
+            return True
+        if self.options.fails_on_error:
+            raise InvalidEvent(name, violations)
+        self.delivery.refuse("invalid")
+        self._log_invalid(name, violations)
+        return False
+
+    def _log_invalid(self, name: str, violations: tuple[Violation, ...]) -> None:
+        # Paths and rules only: messages quote values, and values are the users' own data.
+        places = ", ".join(f"{item.path or '(properties)'} ({item.rule})" for item in violations)
+        self.log.error_once(f"{name!r} breaks the tracking plan: {places}")
+
+    def _store(self, line: bytes) -> None:
+        hook = self.options.before_send
+        if hook is not None:
+            try:
+                call = hook(decode_call(line))
+            except Exception as exc:  # noqa: BLE001  # it may be a scrubber: what it did not see must not leave
+                self.delivery.refuse("before_send")
+                return self.log.exception("before_send raised; the call is dropped", exc)
+            if call is None:
+                return self.delivery.refuse("before_send")
+            line = encode_call(call)
+        self.delivery.accept(line)
+        if signals.call_accepted.receivers:
+            self._signal(signals.call_accepted, call=decode_call(line))
+
+    def _signal(self, signal: Any, **what: Any) -> None:
+        signals.send_guarded(signal, self, self.log, **what)
+
+    def _refuse_closed(self, kind: Kind, name: str | None) -> None:
+        if self.options.is_development:
+            raise Closed
+        self.delivery.refuse("shutdown")
+        self.log.error_once(f"{name or kind!r} came after shutdown and is dropped")
+
+    def _plan_context(self) -> dict[str, Any]:
+        """The plan context as plain values; checked once, here."""
+        section = self.plan.sections.get("context")
+        given = getattr(self.options.context, "properties", self.options.context) or {}
+        found, problems = coerce(section.properties(given, {}) if section else dict(given))
+        if self._validates:
+            if section is not None:
+                problems.extend(section.check.violations(found))
+            if problems and self.options.fails_on_error:
+                raise InvalidEvent("context", problems)
+            if problems:
+                self._log_invalid("context", tuple(problems))
+        return dict(found)
+
+
+def _text(value: object) -> str | None:
+    return value if value is None or type(value) is str else str.__str__(str(value))
+
+
+def _plain(value: Any) -> Any:
+    return orjson.loads(value.contents) if isinstance(value, orjson.Fragment) else coerce(value)[0]
+
+
+def _stamped(client: Client, options: EventOptions | None) -> EventOptions:
+    """The options with the moment fixed now, for a call that is completed later."""
+    from dataclasses import replace
+
+    given = options or _DEFAULTS
+    return replace(given, timestamp=timestamp_ms(given.timestamp) / 1000)
+
+
+def _resume(client: Client, held: tuple[Any, ...], scope: Scope) -> Callable[[str | None], None]:
+    """Completes a held call. Nobody is left to raise to: what is wrong is logged and counted."""
+    kind, name, section, given, extra, options, more = held
+    given = dict(given)
+
+    def resume(user_id: str | None) -> None:
+        try:
+            client._accept(kind, name, section, user_id, given, extra, options, more, scope)
+        except InvalidEvent as exc:
+            client._log_invalid(exc.event, exc.violations)
+        except Exception as exc:
+            client.delivery.refuse("internal_error")
+            client.log.exception(f"{kind} call was lost to an error inside itly", exc)
+
+    return resume

@@ -1,0 +1,330 @@
+"""One destination's delivery: takes batches, sends them, acts on the outcome. Lanes know nothing of each other.
+
+A lane is a thread, but all it does is in `work`, which any thread may call, one at a time: at exit, when no thread can
+be started any more, the exiting thread does.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from .. import signals
+from ..call import decode_call
+from ..log import Log
+from ..wire import Bisect, Hold, Ok, OkPartial, Reject, Retry, RetrySome, Split
+from . import retry
+from .sender import Item, Sender
+from .source import Dead, Delivered, Dropped, Entry, Parked, Source, Verdict
+
+MASS_REJECTION = 0.5  # more than this part of a batch refused is a wrong configuration, not so many poisoned calls
+MASS_REJECTION_MIN = 4  # in a smaller batch it may well be so many poisoned calls
+
+
+class Lane:
+    """Delivers the calls of one source through one sender.
+
+    max_age_s: older calls are dropped. batch_size: most calls a request; None: the vendor's own limit.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        sender: Sender,
+        log: Log,
+        on_settled: Callable[[], None],
+        *,
+        max_age_s: float,
+        batch_size: int | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.name = name
+        self.state = "ok"  # or "failing", "held": said once per change
+        self._source = source
+        self._sender = sender
+        self._log = log
+        self._on_settled = on_settled
+        self._max_age_s = max_age_s
+        self._clock = clock
+        self._batch = retry.BatchSize(min(sender.limits.max_pieces, batch_size or sender.limits.max_pieces))
+        self._failures = 0  # in a row
+        self._busy = threading.Lock()
+        self._event = threading.Event()
+        self._stops_at_s: float | None = None  # monotonic
+        self._is_hurried = False
+        self._requests: deque[Callable[[], None]] = deque()
+
+    def poke(self) -> None:
+        """Have the lane look whether something is due. Never blocks."""
+        if not self._event.is_set():
+            self._event.set()
+
+    def hurry(self) -> None:
+        """End a pause that is our own patience; a time the vendor asked for is kept."""
+        self._is_hurried = True
+        self._event.set()
+
+    def flush_now(self) -> None:
+        """Have the sender flush in the calling thread: for lanes that have no thread of their own."""
+        self._sender.flush()
+
+    def flush_sender(self, done: Callable[[], None]) -> None:
+        """Have the sender flush in the lane's own thread, and be told."""
+
+        def flush() -> None:
+            self._sender.flush()
+            done()
+
+        self._requests.append(flush)
+        self._event.set()
+
+    def stop(self, deadline_s: float) -> None:
+        """Deliver what can be delivered until then (monotonic), and end."""
+        self._stops_at_s = deadline_s
+        self._event.set()
+
+    def run(self) -> None:
+        """The thread: work while something is due, wait while nothing is."""
+        while self._stops_at_s is None:
+            if not self._work_guarded():
+                self._event.wait(self._source.due_s(self._batch.now))
+                self._event.clear()
+        self.finish()
+
+    def finish(self) -> None:
+        """Work until nothing is left to try or the time given to `stop` is up; then let go of the sender."""
+        self.drain()
+        self._source.release()
+        self._sender.close()
+
+    def drain(self) -> None:
+        """Work until nothing is left to try or time is up."""
+        while not self._is_late() and self._work_guarded():
+            pass
+
+    def _work_guarded(self) -> bool:
+        while self._requests:
+            self._requests.popleft()()
+        try:
+            return self.work()
+        except Exception as exc:  # noqa: BLE001  # the boundary: a lane that dies would keep its calls for ever
+            self._log.exception(f"{self.name}: delivery stumbled and goes on", exc)
+            return self._failed(Retry("an error inside itly"))
+
+    def work(self) -> bool:
+        """Send one batch, if one is due. Whether something was done."""
+        with self._busy:
+            due_s = self._source.due_s(self._batch.now)
+            if due_s is None or (due_s > 0 and self._stops_at_s is None):
+                return False
+            self._is_hurried = False
+            entries = self._source.take(self._batch.now, self._sender.limits.max_bytes)
+            items, settled = self._read(entries)
+            try:
+                for group in self._groups(items):
+                    self._deliver(group)
+            finally:
+                # What has no verdict was not finally refused by anyone: it waits, whatever happened.
+                settled += [(item.entry, item.verdict or Parked(0.0, is_failure=False)) for item in items]
+                self._source.settle(settled)
+                self._on_settled()
+            self._tell(items, settled)
+            return bool(entries)
+
+    def _read(self, entries: Sequence[Entry]) -> tuple[list[Item], list[tuple[Entry, Verdict]]]:
+        """The batch as items to send, and the entries about which there is nothing to ask the vendor."""
+        items: list[Item] = []
+        settled: list[tuple[Entry, Verdict]] = []
+        for entry in entries:
+            try:
+                call = decode_call(entry.line)
+                item = Item(entry, call, self._sender.pieces(call))
+            except Exception as exc:  # noqa: BLE001  # a line or value nobody foresaw must not stop the lane
+                settled.append((entry, Dead("unreadable", f"{type(exc).__name__}: {exc}")))
+                continue
+            verdict = self._verdict_unasked(item)
+            if verdict is None:
+                items.append(item)
+            else:
+                settled.append((entry, verdict))
+        return items, settled
+
+    def _verdict_unasked(self, item: Item) -> Verdict | None:
+        if not item.pieces:
+            return Dropped("unsupported")
+        if self._is_expired(item):
+            return Dropped("expired")
+        largest = max(map(len, item.pieces))
+        if largest > self._sender.limits.max_piece_bytes:
+            return Dead("too_large", f"{largest} bytes; the vendor takes {self._sender.limits.max_piece_bytes}")
+        return None
+
+    def _groups(self, items: Sequence[Item]) -> Iterator[list[Item]]:
+        """The items cut into requests that keep to the vendor's limits, exactly."""
+        limits = self._sender.limits
+        group: list[Item] = []
+        count = size = 0
+        for item in items:
+            weight = sum(map(len, item.pieces)) + len(item.pieces)  # and a comma each
+            if group and (count + len(item.pieces) > limits.max_pieces or size + weight > limits.max_bytes):
+                yield group
+                group, count, size = [], 0, 0
+            group.append(item)
+            count += len(item.pieces)
+            size += weight
+        if group:
+            yield group
+
+    def _deliver(self, group: list[Item]) -> None:
+        """Send a request's worth of items until each has a verdict, or the lane is told to end."""
+        todo = [group]
+        suspects: list[tuple[Item, str]] = []
+        while todo and not self._is_late():
+            part = todo.pop() if not self._failures else self._without_expired(todo.pop())
+            if not part:
+                continue
+            outcome = self._sender.send(part)
+            match outcome:
+                case Ok():
+                    self._decide(part, {}, {})
+                    self._recovered()
+                    if outcome.silently_rejected:
+                        self._log.error_once(f"{self.name}: took a batch but kept fewer calls than it was sent")
+                case OkPartial():
+                    self._decide(part, {}, outcome.rejected)
+                    self._recovered()
+                case RetrySome():
+                    again = self._decide(part, outcome.retry, outcome.rejected)
+                    if len(again) == len(part):  # nothing came of it: without a pause this would go round for ever
+                        todo.append(again)
+                        if not self._failed(Retry(outcome.reason)):
+                            break
+                    elif again:
+                        todo.append(again)
+                case Reject():
+                    self._decide(part, {}, dict.fromkeys(range(_count(part)), outcome.reason))
+                case Split() | Bisect() if len(part) > 1:
+                    middle = len(part) // 2
+                    todo += [part[middle:], part[:middle]]  # the earlier half first: order is kept
+                case Split():
+                    part[0].verdict = Dead("too_large", "HTTP 413")
+                case Bisect():
+                    suspects.append((part[0], outcome.reason))
+                    if len(group) >= MASS_REJECTION_MIN and len(suspects) > MASS_REJECTION * len(group):
+                        todo.append([item for item, _ in suspects])
+                        suspects = []
+                        if not self._held(Hold(f"{outcome.reason}, for most of a batch")):
+                            break
+                case Retry() if outcome.ambiguous and not self._sender.deduplicates:
+                    self._decide(part, {}, dict.fromkeys(range(_count(part)), "ambiguous"))
+                case Retry():
+                    todo.append(part)
+                    if not self._failed(outcome):
+                        break
+                case Hold():
+                    todo.append(part)
+                    if not self._held(outcome):
+                        break
+        for item, reason in suspects:
+            item.verdict = Dead("rejected", reason)
+
+    def _decide(self, part: Sequence[Item], waits: Mapping[int, float], rejected: Mapping[int, str]) -> list[Item]:
+        """Give the items their verdicts, from the fate of their pieces. Those to be sent again at once come back."""
+        again: list[Item] = []
+        start = 0
+        for item in part:
+            own = range(start, start + len(item.pieces))
+            start = own.stop
+            reasons = [rejected[index] for index in own if index in rejected]
+            pauses = [waits[index] for index in own if index in waits]
+            if reasons:
+                item.verdict = Dead("rejected", reasons[0])
+            elif not pauses:
+                item.verdict = Delivered()
+            elif max(pauses) > 0:
+                item.verdict = Parked(max(pauses))
+            else:
+                again.append(item)
+        return again
+
+    def _recovered(self) -> None:
+        self._batch.taken()
+        if self.state != "ok":
+            self._log.info(f"{self.name}: delivering again")
+        self.state, self._failures = "ok", 0
+
+    def _failed(self, outcome: Retry) -> bool:
+        """Wait as long as it takes; False: there is no time left to wait."""
+        self._failures += 1
+        if self.state != "failing":
+            self._log.warn(f"{self.name}: {outcome.reason}; calls are kept and tried again")
+        self.state = "failing"
+        self._signal(signals.batch_failed, reason=outcome.reason)
+        if outcome.throttled:
+            self._batch.throttled()
+            return self._pause(retry.throttled_s(self._failures, outcome.after_s), is_ours=False)
+        return self._pause(retry.backoff_s(self._failures), is_ours=True)
+
+    def _held(self, outcome: Hold) -> bool:
+        self._failures += 1
+        if self.state != "held":
+            self._log.error(f"{self.name}: held: {outcome.reason}. Check its key and endpoint; every call is kept")
+        self.state = "held"
+        self._signal(signals.batch_failed, reason=outcome.reason)
+        return self._pause(retry.hold_s(self._failures), is_ours=False)
+
+    def _pause(self, seconds: float, *, is_ours: bool) -> bool:
+        """Wait; False: the lane ends before that. is_ours: `hurry` ends the wait."""
+        until_s = time.monotonic() + seconds
+        while (left_s := until_s - time.monotonic()) > 0:
+            if self._stops_at_s is not None and until_s > self._stops_at_s:
+                return False
+            if is_ours and self._is_hurried:
+                self._is_hurried = False
+                return True
+            self._event.wait(left_s)
+            self._event.clear()
+        return True
+
+    def _is_late(self) -> bool:
+        return self._stops_at_s is not None and time.monotonic() >= self._stops_at_s
+
+    def _is_expired(self, item: Item) -> bool:
+        accepted_ms = item.call.accepted_ms or item.call.timestamp_ms
+        return accepted_ms < (self._clock() - self._max_age_s) * 1000
+
+    def _without_expired(self, part: Sequence[Item]) -> list[Item]:
+        for item in part:
+            if self._is_expired(item):
+                item.verdict = Dropped("expired")
+        return [item for item in part if item.verdict is None]
+
+    def _tell(self, items: Sequence[Item], settled: Sequence[tuple[Entry, Verdict]]) -> None:
+        """Say what became of the batch, to the log and to whoever listens."""
+        lost = [(entry, verdict) for entry, verdict in settled if isinstance(verdict, Dead | Dropped)]
+        for _, verdict in lost:
+            if verdict != Dropped("unsupported"):
+                detail = f" ({verdict.detail})" if isinstance(verdict, Dead) and verdict.detail else ""
+                self._log.error_once(f"{self.name}: a call is not delivered: {verdict.reason}{detail}")
+        if signals.batch_delivered.receivers:
+            calls = [item.call for item in items if isinstance(item.verdict, Delivered)]
+            if calls:
+                self._signal(signals.batch_delivered, calls=calls)
+        if signals.call_dropped.receivers:
+            for entry, verdict in lost:
+                if isinstance(verdict, Dead) and verdict.reason == "unreadable":
+                    continue
+                call = decode_call(entry.line)
+                self._signal(signals.call_dropped, call=call, reason=verdict.reason, dead=isinstance(verdict, Dead))
+
+    def _signal(self, signal: Any, **what: Any) -> None:
+        if signal.receivers:
+            signals.send_guarded(signal, self, self._log, destination=self.name, **what)
+
+
+def _count(part: Sequence[Item]) -> int:
+    return sum(len(item.pieces) for item in part)

@@ -1,0 +1,79 @@
+"""Where the library speaks: the user's logger, guarded, and never twice the same thing in a minute."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from typing import Protocol
+
+QUIET_S = 60.0  # one line a minute tells as much as a thousand
+_REMEMBERED = 1000  # messages; beyond it the oldest may be said again
+
+
+class Logger(Protocol):
+    """As `ItlyLogger` in options.py."""
+
+    def debug(self, message: str) -> None: ...
+
+    def info(self, message: str) -> None: ...
+
+    def warn(self, message: str) -> None: ...
+
+    def error(self, message: str) -> None: ...
+
+
+class StdoutLogger:
+    """Prints all but debug messages to standard output."""
+
+    def debug(self, message: str) -> None:
+        pass
+
+    def info(self, message: str) -> None:
+        print(f"[itly] {message}", file=sys.stdout, flush=True)
+
+    warn = error = info
+
+
+class Log:
+    """A logger that cannot hurt: one that raises is ignored, one that floods is held back."""
+
+    def __init__(self, logger: Logger | None = None) -> None:
+        self._logger: Logger = logger if logger is not None else StdoutLogger()
+        self._said: dict[str, float] = {}
+
+    def debug(self, message: str) -> None:
+        self._say("debug", message)
+
+    def info(self, message: str) -> None:
+        self._say("info", message)
+
+    def warn(self, message: str) -> None:
+        self._say("warn", message)
+
+    def error(self, message: str) -> None:
+        self._say("error", message)
+
+    def error_once(self, message: str) -> None:
+        """Say it, unless it was said within the last minute."""
+        now = time.monotonic()
+        if now - self._said.get(message, -QUIET_S) < QUIET_S:
+            return
+        if len(self._said) >= _REMEMBERED:
+            self._said.clear()
+        self._said[message] = now
+        self.error(message)
+
+    def exception(self, message: str, exc: BaseException) -> None:
+        """Say what went wrong, with the exception's text and where it came from."""
+        frame = traceback.extract_tb(exc.__traceback__)[-1:]
+        place = f" ({frame[0].filename}:{frame[0].lineno})" if frame else ""
+        self.error_once(f"{message}: {type(exc).__name__}: {exc}{place}")
+
+    def _say(self, level: str, message: str) -> None:
+        # A property may hold a line break: one message is one line.
+        text = message.replace("\r", "\\r").replace("\n", "\\n")
+        try:
+            getattr(self._logger, level)(text)
+        except Exception:  # noqa: BLE001  # a logger that raises must not become the caller's problem
+            pass
