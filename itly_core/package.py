@@ -6,7 +6,8 @@ Generated code holds one Package and hands everything to it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,16 @@ class Package:
     def is_loaded(self) -> bool:
         """Whether a client is installed, be it by `load` or by a framework."""
         return self._client is not None
+
+    @contextmanager
+    def replaced(self, client: Client | Disabled) -> Iterator[None]:
+        """Have this client answer every call for a while, whoever answered before."""
+        before = self._client, self.resolver
+        self._client, self.resolver = client, None
+        try:
+            yield
+        finally:
+            self._client, self.resolver = before
 
     def client(self) -> Client | Disabled:
         """The client that answers now.
