@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS comment (
 );
 """
 FIRST_POSTS = [
-    ("Ada", "A plan before an event", "Write down what you want to know, then what you send. The plan is both.", "plans"),
+    ("Ada", "A plan before an event", "Write down what you want to know, then send it: the plan is both.", "plans"),
     ("Ada", "Names that last", "An event is something a person did, in the past tense: Post Viewed.", "plans,names"),
     ("Grace", "What a request knows", "The route, the language, the page before. Send what you need.", "privacy"),
 ]
@@ -86,7 +86,8 @@ def posts(text: str = "", tag: str = "") -> list[Post]:
     """The newest first; those that contain the text and carry the tag."""
     pattern = f"%{text}%"
     rows = _database().execute(
-        "SELECT * FROM post WHERE (title LIKE ? OR body LIKE ?) AND (? = '' OR ',' || tags || ',' LIKE ?) ORDER BY id DESC",
+        "SELECT * FROM post WHERE (title LIKE ? OR body LIKE ?) AND (? = '' OR ',' || tags || ',' LIKE ?)"
+        " ORDER BY id DESC",
         (pattern, pattern, tag, f"%,{tag},%"),
     )
     return [_post(row) for row in rows]
@@ -111,7 +112,9 @@ def comments(post_id: int) -> list[Comment]:
 
 
 def add_comment(post_id: int, author: str, body: str) -> None:
-    _write("INSERT INTO comment (post_id, author, body, posted_at) VALUES (?, ?, ?, ?)", (post_id, author, body, _now()))
+    _write(
+        "INSERT INTO comment (post_id, author, body, posted_at) VALUES (?, ?, ?, ?)", (post_id, author, body, _now())
+    )
 
 
 def authors() -> int:

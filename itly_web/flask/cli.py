@@ -1,0 +1,65 @@
+"""`flask itly ...`: the commands of `itly`, with the settings of the app.
+
+Registered as an entry point, so that it works where the app cannot be imported, which is how it is until the package
+the app imports is generated. Every `flask` command of every project imports this module: it imports the commands only
+when one is asked for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from flask.cli import ScriptInfo
+
+if TYPE_CHECKING:
+    from itly_core.project import Project
+
+
+class _Commands(click.Group):
+    """The commands of itly_core.cli."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return _all().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return _all().get_command(ctx, cmd_name)
+
+
+@click.group("itly", cls=_Commands)
+@click.pass_context
+def itly(ctx: click.Context) -> None:
+    """Tracking plan and delivery of analytics events."""
+    info = ctx.ensure_object(ScriptInfo)
+    ctx.obj = lambda: project_of(info)
+
+
+def project_of(info: ScriptInfo) -> Project:
+    """What the commands work on: the app's settings; [tool.itly] of pyproject.toml where no app can be had."""
+    from itly_core.project import Project, project_from_pyproject
+
+    try:
+        app = info.load_app()
+    except Exception as exc:  # noqa: BLE001  # whatever importing somebody's app raises
+        reason = exc.format_message() if isinstance(exc, click.ClickException) else f"{type(exc).__name__}: {exc}"
+        click.echo(f"No app to ask, so [tool.itly] of pyproject.toml is used. {reason.strip()}", err=True)
+        return project_from_pyproject()
+    state = app.extensions.get("itly")
+    if state is None:
+        return project_from_pyproject()
+    settings = state.settings
+    spool_dir = settings.options.delivery.spool_dir
+    return Project(
+        package=settings.web.package,
+        sources=settings.web.sources,
+        environment=settings.options.environment.value,
+        spool_dir=None if spool_dir is None else Path(spool_dir),
+        sources_setting="app.config['ITLY']['SOURCES']",
+    )
+
+
+def _all() -> click.Group:
+    from itly_core.cli import itly
+
+    return itly

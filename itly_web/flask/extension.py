@@ -1,0 +1,291 @@
+"""The Flask extension: an app's settings in, its requests' scope, its client, and a wake-up when a request ends.
+
+Nothing happens when a request comes in. The first call in a request builds the scope, which is kept in that request's
+WSGI environ, so that neither nested contexts nor a second teardown can mix requests up. Each app has its own client;
+the generated package asks which one is meant on every call.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import weakref
+from collections.abc import Callable, Mapping
+from functools import partial
+from threading import RLock, get_ident
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from flask import Flask, Request, Response, current_app, request
+
+from itly_core.client import Client
+from itly_core.errors import ConfigError, NotLoaded
+from itly_core.package import Disabled, Package
+
+from .. import scope as scopes
+from ..request import RequestView
+from ..scope import Reader, Scope
+from ..settings import Settings, in_dict, read
+from .user import signed_in_user
+
+if TYPE_CHECKING:
+    from itly_core.testing import Recorder
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SCOPES_KEY = "itly.scope"  # in the WSGI environ: {AppState: Scope}
+
+_states: weakref.WeakSet[AppState] = weakref.WeakSet()  # of all apps here, for calls outside any app context
+
+
+class Itly:
+    """Sends an app's analytics events. `Itly(app)`, or `Itly()` and later `init_app(app)`, once per app.
+
+    Keeps nothing itself: one object serves any number of apps, and each has its own client in `app.extensions["itly"]`.
+    """
+
+    def __init__(self, app: Flask | None = None) -> None:
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Read the app's configuration and make its client. Opens no file for writing, no socket, no thread.
+
+        `app.config["ITLY"]` is a dict of settings; each may also stand alone as `ITLY_<KEY>`, which wins. Configuration
+        that changes afterwards is not seen, but for `TESTING` and `DEBUG`, which count as they are at the first call.
+
+        Raises:
+            ConfigError: a setting is wrong, the app is no Flask app, or it was initialised before.
+            PlanError: the generated package cannot be used.
+            InvalidEvent: the plan context breaks the plan, in development.
+        """
+        _refuse_strangers(app)
+        if "itly" in app.extensions:
+            raise ConfigError(
+                "itly is already initialised for this app: call init_app once per app, in the factory, and import"
+                " the generated package where events are sent",
+                key="ITLY",
+            )
+        state = AppState(app)
+        app.extensions["itly"] = state
+        _states.add(state)
+        app.teardown_request(state.end_request)
+        if state.settings.web.flush_when() is not None:
+            app.after_request(state.flush_response)
+
+
+class AppState:
+    """What one app has: its settings, its client, and how its requests are read. In `app.extensions["itly"]`."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._lock = RLock()
+        self._is_settled = False  # whether TESTING and DEBUG were looked at by a call
+        self.settings = _settings(app)
+        self._reader = Reader(view, partial(_user_id, is_lazy=True), self.settings.rules)
+        self.recorder: Recorder | None = None  # under a test runner: what would have been sent
+        self._client: Client | Disabled | None = None
+        self._made_for = self._circumstances()
+        self.package = _generated_package(self.settings.web.package)
+        if self.package is None:
+            app.logger.warning(
+                "itly: there is no package %r yet; generate it with `flask itly pull`", self.settings.web.package
+            )
+        else:
+            self._start(self.package)
+
+    def client(self) -> Client | Disabled:
+        """The app's client: recording under a test runner, else delivering."""
+        if not self._is_settled:
+            self._settle()
+        if self._client is None:
+            raise NotLoaded(f"there is no package {self.settings.web.package!r}: generate it with `flask itly pull`")
+        return self._client
+
+    def scope(self) -> Scope | None:
+        """The scope of the request being handled, made when first asked for; None outside any."""
+        found = _request()
+        if found is None:
+            return scopes.current()
+        by_app = found.environ.get(SCOPES_KEY)
+        if by_app is None:
+            by_app = found.environ.setdefault(SCOPES_KEY, {})
+        scope = by_app.get(self)
+        if scope is None:
+            scope = by_app.setdefault(self, Scope(found, self._reader))
+        return scope  # type: ignore[no-any-return]  # an environ holds anything
+
+    def end_request(self, exc: BaseException | None = None) -> None:
+        """Teardown: have what this request sent delivered soon. May run twice, or in a thread with a copied context."""
+        scope = self._called_scope()
+        if scope is None:
+            return
+        try:
+            self.client().wake()
+            if scope.owner == get_ident():
+                scope.close()
+        except Exception:
+            self._app.logger.exception("itly: the end of a request went wrong; the response is not touched")
+
+    def flush_response(self, response: Response) -> Response:
+        """after_request: wait for delivery, a bounded time, before or after the body is sent.
+
+        A response that is passed through (`send_file`) never says that it was sent: the teardown's wake-up stands.
+        """
+        found = _request()
+        if found is None:
+            return response
+        if self.settings.web.flush_when() == "after_response":
+            response.call_on_close(partial(self._flush, found.environ))
+        else:
+            self._flush(found.environ)
+        return response
+
+    def _flush(self, environ: Mapping[str, Any]) -> None:
+        """Wait for delivery if this request made calls."""
+        try:
+            if self in environ.get(SCOPES_KEY, ()):
+                self.client().flush(self.settings.web.flush_timeout)
+        except Exception:
+            self._app.logger.exception("itly: waiting for delivery went wrong; the response is not touched")
+
+    def _called_scope(self) -> Scope | None:
+        """The request's scope if a call was made in it."""
+        found = _request()
+        return found.environ.get(SCOPES_KEY, {}).get(self) if found is not None else None
+
+    def _circumstances(self) -> tuple[bool, bool]:
+        return (self._app.testing or "pytest" in sys.modules, self._app.debug)
+
+    def _settle(self) -> None:
+        """Start anew if TESTING or DEBUG changed after init_app, or the package is there only now."""
+        with self._lock:
+            if self._is_settled:
+                return
+            package = self.package or _generated_package(self.settings.web.package)
+            if package is not None and (self._client is None or self._made_for != self._circumstances()):
+                self._start(package)
+            self._is_settled = True
+
+    def _start(self, package: Package) -> None:
+        is_recording, _ = self._made_for = self._circumstances()
+        self.settings = _settings(self._app)
+        delivery = None
+        if is_recording:
+            from itly_core.testing import Recorder
+
+            delivery = Recorder()
+        self.package, self.recorder = package, delivery
+        self._client = package.start(self.settings.options, scope=self.scope, delivery=delivery)
+        package.resolver = partial(_current_client, package)
+
+
+def copy_scope(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, to be run in another thread, possibly after the response, with the scope of this request.
+
+    `executor.submit(copy_scope(send_receipt), order)`. Where several apps share the process, use Flask's
+    `copy_current_request_context`, which takes the app along as well.
+    """
+    state = _current_state()
+    with scopes.bind_scope(state.scope() if state is not None else scopes.current()):
+        return scopes.copy_scope(function)
+
+
+def view(request: Request) -> RequestView:
+    """A Flask request as the neutral facts need it. Not `request.url` nor `request.host`: they raise on a bad Host."""
+    return RequestView(
+        variables=request.environ,
+        path=request.root_path.rstrip("/") + request.path,
+        route=lambda: request.url_rule.rule if request.url_rule is not None else None,
+        scheme=lambda: request.scheme,
+    )
+
+
+def _user_id(request: Request, is_lazy: bool) -> str | None:
+    user = signed_in_user(request, is_lazy)
+    identifier = user.get_id() if user is not None else None
+    return None if identifier is None else str(identifier)
+
+
+def _request() -> Request | None:
+    try:
+        return request._get_current_object()  # type: ignore[attr-defined,no-any-return]  # a LocalProxy
+    except RuntimeError:
+        return None
+
+
+def _current_state() -> AppState | None:
+    """What the current app has; outside any app context, what the only app has."""
+    try:
+        state = current_app.extensions.get("itly")
+    except RuntimeError:
+        state = None
+    if state is None and len(_states) == 1:
+        state = next(iter(_states), None)
+    return state
+
+
+def _current_client(package: Package) -> Client | Disabled | None:
+    """Package.resolver: the client of the current app, where it uses this package.
+
+    Raises:
+        NotLoaded: there is no current app, and several use the package.
+    """
+    try:
+        state = current_app.extensions.get("itly")
+    except RuntimeError:
+        state = None
+    if state is not None:
+        return state.client() if state.package is package else None
+    users = [state for state in list(_states) if state.package is package]
+    if len(users) == 1:
+        return users[0].client()
+    if users and not package.is_loaded:
+        raise NotLoaded("several Flask apps of this process use itly: make the call inside `with app.app_context():`")
+    return None
+
+
+def _generated_package(name: str) -> Package | None:
+    """What the generated package hands its calls to; None where there is no such package.
+
+    Raises:
+        ConfigError: another package of that name is found first.
+    """
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as exc:
+        if exc.name is not None and (name == exc.name or name.startswith(f"{exc.name}.")):
+            return None
+        raise
+    package = getattr(module, "_package", None)
+    if not isinstance(package, Package):
+        raise ConfigError(
+            f"ITLY['PACKAGE'] is {name!r}, but {getattr(module, '__file__', None) or 'a folder of that name'} is not a"
+            " package made by `flask itly pull`: generate it there, or name the one that is",
+            key="PACKAGE",
+        )
+    return package
+
+
+def _settings(app: Flask) -> Settings:
+    given = app.config.setdefault("ITLY", {})
+    alone = {key.removeprefix("ITLY_"): value for key, value in app.config.items() if key.startswith("ITLY_")}
+    if isinstance(given, Mapping):
+        given = _merged(given, alone)
+    return read(given, is_debug=app.debug, spell=lambda key: f"ITLY_{key}" if key in alone else in_dict(key))
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` laid over `below`, dict by dict."""
+    found = dict(below)
+    for key, value in above.items():
+        under = found.get(key)
+        found[key] = _merged(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
+    return found
+
+
+def _refuse_strangers(app: object) -> None:
+    if any(kind.__module__.partition(".")[0] == "quart" for kind in type(app).__mro__):
+        raise ConfigError("itly_web.flask works with Flask only, and this is a Quart app: use itly.load() there")
+    if not isinstance(app, Flask):
+        raise ConfigError(f"init_app takes a Flask app, got {type(app).__name__}")

@@ -1,0 +1,100 @@
+"""Real web servers in real processes, for tests: started, awaited, stopped."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+STARTED = re.compile(r"(?:Listening at:|Running on|running on) (http://127\.0\.0\.1:\d+)")
+
+
+class Server:
+    """A server process. Known by the line in which it says where it listens.
+
+    env: laid over this process's environment, without what pytest puts there (the server is no test).
+    """
+
+    def __init__(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = None) -> None:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "FLASK_", "ITLY"))}
+        self._lines: list[str] = []
+        self._changed = threading.Condition()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=cwd,
+            env={**kept, "PYTHONUNBUFFERED": "1", **(env or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            self.url = self.wait_for_line(STARTED).group(1)
+        except BaseException:
+            self.stop()
+            raise
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def output(self) -> str:
+        """What it printed so far."""
+        with self._changed:
+            return "".join(self._lines)
+
+    def wait_for_line(self, pattern: str | re.Pattern[str], timeout_s: float = 20.0) -> re.Match[str]:
+        """The first match in its output, as soon as it is there.
+
+        Raises:
+            TimeoutError: it did not come, or the process ended without it; shows the output.
+        """
+        found: list[re.Match[str]] = []
+
+        def is_there() -> bool:
+            found.extend(match for line in self._lines if (match := re.search(pattern, line)))
+            return bool(found) or self._ended()
+
+        with self._changed:
+            self._changed.wait_for(is_there, timeout_s)
+            if not found:
+                raise TimeoutError(f"no line like {pattern!r} in:\n{''.join(self._lines)}")
+        return found[0]
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = 15.0) -> int:
+        """Ends it, and returns its exit status; kills the whole group if it does not end in time."""
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            return self._process.wait(timeout_s)
+        finally:
+            self._reader.join(timeout_s)
+            if self._process.stdout is not None:
+                self._process.stdout.close()
+
+    def _ended(self) -> bool:
+        return self._process.poll() is not None and not self._reader.is_alive()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            with self._changed:
+                self._lines.append(line)
+                self._changed.notify_all()
+        self._process.wait()
+        with self._changed:
+            self._lines.append("")
+            self._changed.notify_all()
