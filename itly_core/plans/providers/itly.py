@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
+from ...codegen.names import is_safe
 from ...suggest import unknown
 from ...validation import Draft
 from .. import schemas
@@ -64,6 +64,8 @@ def parse(raws: Sequence[Raw]) -> Plan:
     sections = {
         name: _section(name, outline.parts[name], SECTION_KEYS, rules) for name in SECTIONS if name in outline.parts
     }
+    if "context" in sections:  # the one section that no user id comes with
+        sections["context"] = replace(sections["context"], user_id_property=None)
     events = tuple(_section(name, part, EVENT_KEYS, rules) for name, part in outline.events.items())
     _refuse_shared_python_names(events, outline.events)
     return Plan(
@@ -246,7 +248,7 @@ def _python_name(part: Part | None) -> str | None:
     if part is None:
         return None
     name = part.text()
-    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+    if not is_safe(name):
         raise part.error(f"{name!r} cannot name a Python function")
     return name
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ...validation import Draft
@@ -39,6 +40,8 @@ def parse(raws: Sequence[Raw]) -> Plan:
             if name in sections:
                 raise part.error(f"{name!r} is given twice")
             sections[name] = _section(name, version, part)
+            if name == "context":  # the one section that no user id comes with
+                sections[name] = replace(sections[name], user_id_property=None)
             continue
         rank = tuple(int(number) for number in re.findall(r"\d+", version))
         if name in newest and newest[name][0] == rank:

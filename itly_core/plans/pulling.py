@@ -1,0 +1,229 @@
+"""A pull: from the plan of a source to the package on disk, and what there is to say about it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, PullError
+from ..project import Project
+from ..suggest import unknown
+from .loading import Reference, is_remote, load
+
+PLAN_FILE = "_plan.json"
+SECTIONS = ("context", "identify", "group", "page")
+MAX_LISTED = 20  # names of a kind, in text
+
+
+class Mode(Enum):
+    """What a pull does with the package it has made."""
+
+    WRITE = "write"
+    CHECK = "check"
+    DRY_RUN = "dry run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """Events and sections by name, against the package on disk."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pulled:
+    """What a pull found and did.
+
+    path: the package's directory. changes: None where there was no package. files: what was written, or would be.
+    differences: file -> how it is not what the plan gives: missing, stale or edited. kept: the server was not asked.
+    """
+
+    mode: Mode
+    source: str
+    plan: str
+    version: str
+    events: int
+    path: Path
+    changes: Changes | None
+    files: tuple[str, ...] = ()
+    differences: Mapping[str, str]
+    kept: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "mode": self.mode.value,
+            "source": self.source,
+            "plan": {"name": self.plan, "version": self.version, "events": self.events},
+            "path": str(self.path),
+            "changes": None if self.changes is None else asdict(self.changes),
+            "files": list(self.files),
+            "differences": dict(self.differences),
+            "kept": self.kept,
+        }
+
+    def as_text(self) -> Iterator[str]:
+        """Lines for people."""
+        if self.kept:
+            yield f"{self.path} stays as it is: plan {self.plan} {self.version}, {_counted(self.events)}; nobody was asked."
+        else:
+            origin = f" from source {self.source}" if self.source else ""
+            yield f"Plan {self.plan} {self.version}{origin}: {_counted(self.events)}."
+        if self.changes is not None:
+            for names, word in (
+                (self.changes.removed, "removed"),
+                (self.changes.changed, "changed"),
+                (self.changes.added, "added"),
+            ):
+                if names:
+                    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+                    yield f"  {word}: {', '.join(names[:MAX_LISTED])}{more}"
+        yield from (f"  {name} is {state}" for name, state in self.differences.items() if self.mode is Mode.CHECK)
+        if self.kept:
+            return
+        if self.mode is Mode.CHECK:
+            yield f"{self.path} is not what the plan gives." if self.differences else f"{self.path} is up to date."
+        elif not self.files:
+            yield f"{self.path} is up to date; nothing {'to write' if self.mode is Mode.DRY_RUN else 'written'}."
+        else:
+            yield f"{'Would write' if self.mode is Mode.DRY_RUN else 'Wrote'} {', '.join(self.files)} in {self.path}."
+
+
+def pull_plan(
+    project: Project,
+    *,
+    source: str | None = None,
+    plan: str | None = None,
+    path: Path | None = None,
+    mode: Mode = Mode.WRITE,
+    offline: bool = False,
+) -> Pulled:
+    """Make the package of a source's plan, or see how the one on disk compares.
+
+    source: a name in the project's sources; None: the only one there. plan: a file, directory or address instead.
+    path: where the package goes, instead of where the project has it. offline: a plan behind an address stays as it was
+    last pulled.
+
+    Raises:
+        ConfigError, PlanError: the settings or the plan are wrong; nothing is written.
+        PullError: a server did not answer as it should; nothing is written.
+    """
+    from .. import codegen
+
+    where = _shown(project.package_path) if path is None else path
+    name, reference, base = _chosen(project, source, plan)
+    before = _on_disk(where)
+    if offline and is_remote(reference):
+        return _kept(before, mode, name, where)
+    resolved = load(reference, source=name, base=base)
+    files = codegen.render(resolved)
+    differences = {difference.name: difference.kind for difference in codegen.compare(files, where)}
+    if mode is Mode.WRITE and differences:
+        codegen.write(files, where)
+    return Pulled(
+        mode=mode,
+        source=resolved.source,
+        plan=resolved.name,
+        version=resolved.version,
+        events=len(resolved.events),
+        path=where,
+        changes=None if before is None else changes_between(before, json.loads(files[PLAN_FILE])),
+        files=() if mode is Mode.CHECK else tuple(sorted(differences)),
+        differences=differences,
+    )
+
+
+def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
+    """Events and sections that differ between two `_plan.json` documents, by name."""
+    old, new = _entries(before), _entries(after)
+    return Changes(
+        added=tuple(sorted(new.keys() - old.keys())),
+        removed=tuple(sorted(old.keys() - new.keys())),
+        changed=tuple(sorted(name for name in old.keys() & new.keys() if old[name] != new[name])),
+    )
+
+
+def _entries(document: Mapping[str, Any]) -> dict[str, Any]:
+    events = document.get("events")
+    sections = {f"({name})": document[name] for name in SECTIONS if document.get(name)}
+    return {**(events if isinstance(events, dict) else {}), **sections}
+
+
+def _chosen(project: Project, source: str | None, plan: str | None) -> tuple[str, Reference, Path]:
+    """The source's name, where its plan is, and what that is relative to."""
+    if plan is not None:  # as a path on any command line: relative to where the user stands
+        return source or "", plan, Path.cwd()
+    sources = project.sources
+    if source is None and len(sources) == 1:
+        source = next(iter(sources))
+    if source is None:
+        if sources:
+            raise ConfigError(f"which source? Name one of: {', '.join(sorted(sources))}", key="source")
+        raise ConfigError(
+            f"no plan to pull: name its file, directory or address with --plan, or as a source in "
+            f'{project.sources_setting}, such as python = "tracking-plan.yaml"',
+            key="sources",
+        )
+    if source not in sources:
+        hint = f"; {unknown(source, sources)}" if sources else ", which name none; to pull a file, write --plan FILE"
+        raise ConfigError(f"no source {source!r} in {project.sources_setting}{hint}", key=source)
+    return source, sources[source], project.base
+
+
+def _shown(path: Path) -> Path:
+    """Relative to the working directory, where the path is inside it."""
+    try:
+        return path.relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
+def _on_disk(path: Path) -> Mapping[str, Any] | None:
+    """The `_plan.json` of the package, None where there is no readable one."""
+    try:
+        document = json.loads((path / PLAN_FILE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _kept(before: Mapping[str, Any] | None, mode: Mode, source: str, path: Path) -> Pulled:
+    if before is None:
+        raise PullError(f"offline, and there is no package in {path} to go on with: pull once with the network")
+    about = before.get("plan")
+    plan = about if isinstance(about, dict) else {}
+    return Pulled(
+        mode=mode,
+        source=source,
+        plan=str(plan.get("name", "")),
+        version=str(plan.get("version", "")),
+        events=len(before.get("events") or ()),
+        path=path,
+        changes=None,
+        differences=_edited(before, path),
+        kept=True,
+    )
+
+
+def _edited(document: Mapping[str, Any], path: Path) -> dict[str, str]:
+    """Files of the package that are not as they were generated."""
+    found = {}
+    for name, digest in (document.get("files") or {}).items():
+        try:
+            data = (path / name).read_bytes()
+        except OSError:
+            found[name] = "missing"
+            continue
+        if hashlib.sha256(data).hexdigest() != digest:
+            found[name] = "edited"
+    return found
+
+
+def _counted(events: int) -> str:
+    return "1 event" if events == 1 else f"{events} events"
