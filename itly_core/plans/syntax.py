@@ -174,6 +174,8 @@ def _build(name: str, events: Iterator[_Event]) -> Document:
         if top is not None and isinstance(top.value, dict) and top.key is None:
             if event.kind != "scalar" or event.text is None:
                 raise fail("a key must be text", top.path, event.line)
+            if event.problem is not None:
+                raise fail(event.problem, top.path, event.line)
             path = (*top.path, event.text)
             if event.text in top.value:
                 raise fail(f"duplicate key {event.text!r}, first on line {lines[path]}", path, event.line)
