@@ -122,10 +122,16 @@ class Scope:
         self.user_id()
 
     def close(self) -> None:
-        """The request is over. What is still held is resumed with what is known."""
+        """The request is over. What is still held is resumed with what can be known without awaiting."""
+        if self._held:
+            self.user_id()
         self._request = None
         if self._held:
             self.release(None if isinstance(self._user_id, Pending) else self._user_id)
+
+    def is_for(self, request: Any) -> bool:
+        """Whether it was made for this request, and is not closed."""
+        return self._request is request
 
     @property
     def is_empty(self) -> bool:
@@ -142,7 +148,7 @@ class Scope:
                     view = self._reader.view(request)
                     context = facts(view, self._reader.rules)
                     self._anonymous_id = adopted_id(view)
-                except Exception:  # noqa: BLE001, S110  # half a request (a factory's, a test's): no facts
+                except Exception:  # noqa: BLE001  # half a request (a factory's, a test's): no facts
                     pass
             self._context = context
         return context
@@ -170,6 +176,12 @@ def unbind(scope: Scope | None, previous: Scope | None) -> None:
     """Undo `bind`. Does nothing where `scope` is not the current one: a teardown may come twice, or somewhere else."""
     if _current.get() is scope:
         _current.set(previous)
+
+
+def is_bound_to(request: Any) -> bool:
+    """Whether the current scope is this request's."""
+    scope = _current.get()
+    return scope is not None and scope.is_for(request)
 
 
 @contextmanager

@@ -23,7 +23,6 @@ from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from itly_core import suggest
-from itly_core.destinations.console import ConsoleOptions
 from itly_core.errors import ConfigError
 from itly_core.options import DeliveryOptions, Environment, Options
 
@@ -131,7 +130,7 @@ def parse(
     }
     if parser.problems:
         return None, parser.problems
-    settings = Settings(**{**made, "options": _with_console(made["options"])})
+    settings = Settings(**made)
     if needs_keys and not settings.options.disabled:
         parser.problems.extend(_unbuildable(settings.options, spell))
     return (None, parser.problems) if parser.problems else (settings, [])
@@ -289,20 +288,11 @@ def _add_short(parser: _Parser, share: dict[str, Any], given: Mapping[str, Any],
                 share["delivery"] = _BAD
 
 
-def _with_console(options: Options) -> Options:
-    """In development, calls are printed where no destination is configured."""
-    where = options.destinations
-    configured = any(getattr(where, item.name) is not None for item in fields(where) if item.name != "all")
-    if configured or where.all.disabled or not options.is_development:
-        return options
-    return replace(options, destinations=replace(where, console=ConsoleOptions()))
-
-
 def _unbuildable(options: Options, spell: Spell) -> Iterator[Problem]:
     """Destinations that lack something in this environment: an empty key, a mapping without it."""
     for name, chosen in options.destinations.enabled().items():
         try:
-            chosen.build({}, options.environment.value)  # type: ignore[union-attr]  # every row of the table has one
+            chosen.build({}, options.environment.value)
         except ConfigError as exc:
             key = f"{spell('DESTINATIONS')}[{name!r}][{exc.key!r}]"
             yield Problem(kind="value", key=key, message=f"{key} {str(exc).removeprefix(exc.key).lstrip()}")
