@@ -8,14 +8,13 @@ the generated package asks which one is meant on every call.
 from __future__ import annotations
 
 import importlib
-import sys
 import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
 from threading import RLock, get_ident
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from flask import Flask, Request, Response, current_app, request
+from flask import Config, Flask, Request, Response, current_app, request
 
 from itly_core.client import Client
 from itly_core.errors import ConfigError, NotLoaded
@@ -23,9 +22,10 @@ from itly_core.package import Disabled, Package
 
 from .. import scope as scopes
 from ..request import RequestView
+from ..runner import is_pytest
 from ..scope import Reader, Scope
 from ..settings import Settings, in_dict, read
-from .user import signed_in_user
+from .user import user_id
 
 if TYPE_CHECKING:
     from itly_core.testing import Recorder
@@ -81,11 +81,11 @@ class AppState:
         self._app = app
         self._lock = RLock()
         self._is_settled = False  # whether TESTING and DEBUG were looked at by a call
-        self.settings = _settings(app)
-        self._reader = Reader(view, partial(_user_id, is_lazy=True), self.settings.rules)
+        self._made_for = self._circumstances()
+        self.settings = self._read_settings()
+        self._reader = Reader(view, user_id, self.settings.rules)
         self.recorder: Recorder | None = None  # under a test runner: what would have been sent
         self._client: Client | Disabled | None = None
-        self._made_for = self._circumstances()
         self.package = _generated_package(self.settings.web.package)
         if self.package is None:
             app.logger.warning(
@@ -155,7 +155,12 @@ class AppState:
         return found.environ.get(SCOPES_KEY, {}).get(self) if found is not None else None
 
     def _circumstances(self) -> tuple[bool, bool]:
-        return (self._app.testing or "pytest" in sys.modules, self._app.debug)
+        """Whether calls are recorded, and whether this is development."""
+        return (self._app.testing or is_pytest(), self._app.debug)
+
+    def _read_settings(self) -> Settings:
+        is_recording, is_debug = self._made_for
+        return _settings(self._app.config, is_debug=is_debug, needs_keys=not is_recording)
 
     def _settle(self) -> None:
         """Start anew if TESTING or DEBUG changed after init_app, or the package is there only now."""
@@ -163,15 +168,16 @@ class AppState:
             if self._is_settled:
                 return
             package = self.package or _generated_package(self.settings.web.package)
-            if package is not None and (self._client is None or self._made_for != self._circumstances()):
+            circumstances = self._circumstances()
+            if package is not None and (self._client is None or self._made_for != circumstances):
+                self._made_for = circumstances
+                self.settings = self._read_settings()
                 self._start(package)
             self._is_settled = True
 
     def _start(self, package: Package) -> None:
-        is_recording, _ = self._made_for = self._circumstances()
-        self.settings = _settings(self._app)
         delivery = None
-        if is_recording:
+        if self._made_for[0]:
             from itly_core.testing import Recorder
 
             delivery = Recorder()
@@ -199,12 +205,6 @@ def view(request: Request) -> RequestView:
         route=lambda: request.url_rule.rule if request.url_rule is not None else None,
         scheme=lambda: request.scheme,
     )
-
-
-def _user_id(request: Request, is_lazy: bool) -> str | None:
-    user = signed_in_user(request, is_lazy)
-    identifier = user.get_id() if user is not None else None
-    return None if identifier is None else str(identifier)
 
 
 def _request() -> Request | None:
@@ -267,12 +267,16 @@ def _generated_package(name: str) -> Package | None:
     return package
 
 
-def _settings(app: Flask) -> Settings:
-    given = app.config.setdefault("ITLY", {})
-    alone = {key.removeprefix("ITLY_"): value for key, value in app.config.items() if key.startswith("ITLY_")}
+def _settings(config: Config, *, is_debug: bool, needs_keys: bool) -> Settings:
+    given = config.setdefault("ITLY", {})
+    alone = {key.removeprefix("ITLY_"): value for key, value in config.items() if key.startswith("ITLY_")}
+
+    def spelled(key: str) -> str:
+        return f"ITLY_{key}" if key in alone else in_dict(key)
+
     if isinstance(given, Mapping):
         given = _merged(given, alone)
-    return read(given, is_debug=app.debug, spell=lambda key: f"ITLY_{key}" if key in alone else in_dict(key))
+    return read(given, is_debug=is_debug, needs_keys=needs_keys, spell=spelled)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,9 @@
-"""Who is signed in, asked without leaving a trace: no session marked as used, no user loaded that nobody asked for."""
+"""Who is signed in with Flask-Login, asked without leaving a trace.
+
+Loading the user would cost a query, mark the session as used, for which Flask adds `Vary: Cookie`, and keep the user where
+a view that shows it finds it without marking the session itself, so that its page could be cached for everybody. So a
+user somebody loaded is asked for its id; otherwise the id is read where Flask-Login keeps it, and nothing is loaded.
+"""
 
 from __future__ import annotations
 
@@ -10,61 +15,89 @@ import flask.globals
 from flask import Request, current_app, g, has_request_context
 from flask.sessions import SessionMixin
 
-LOADING_KEY = "itly.is_loading"
-SEEN_KEY = "itly.user"
+LOADING_KEY = "itly.is_loading_user"
+SEEN_KEY = "itly.user_id"
 
 # Flask 3.2 made one context of two, and warns when the old name is used.
 _context: Any = flask.globals.request_ctx if "request_ctx" in vars(flask.globals) else flask.globals.app_ctx
 
 
-def signed_in_user(request: Request, is_lazy: bool) -> Any:
-    """Flask-Login's user of this request; None for nobody.
+def user_id(request: Request) -> str | None:
+    """The id of who is signed in at this moment, as Flask-Login has it (`get_id()`); None for nobody.
 
-    is_lazy: load the user if no view did so far; without, only a user already loaded is found.
-    Without a request context (a thread that took only the scope along) it is the user last seen.
+    Without a request context (a thread that took only the scope along) it is the one seen last.
     """
     environ = request.environ
     if not has_request_context():
         return environ.get(SEEN_KEY)
     user = g.get("_login_user")
-    if user is None and is_lazy:
-        user = _load(environ)
-    environ[SEEN_KEY] = user = user if _is_known(user) else None
-    return user
+    if user is not None:
+        found = _id_of(user)
+    else:
+        manager = getattr(current_app, "login_manager", None)
+        found = _kept_id(manager, request) if manager is not None else None
+    environ[SEEN_KEY] = found
+    return found
 
 
-def _load(environ: dict[str, Any]) -> Any:
-    """What Flask-Login's `current_user` does, once per request, without marking the session as used."""
-    manager = getattr(current_app, "login_manager", None)
-    if manager is None or environ.get(LOADING_KEY):  # a user_loader that sends events itself
+def _id_of(user: Any) -> str | None:
+    if getattr(user, "is_authenticated", True) is not True:
+        return None
+    found = user.get_id()
+    return None if found is None else str(found)
+
+
+def _kept_id(manager: Any, request: Request) -> str | None:
+    """The id in the session, else in the "remember me" cookie, else of the user a `request_loader` makes of a token."""
+    with _session_left_unmarked() as session:
+        found = session.get("_user_id") if session is not None else None
+        if found is not None:
+            return None if session is not None and _is_stolen(manager, session) else str(found)
+        if session is None or session.get("_remember") != "clear":
+            found = _remembered_id(request)
+        if found is None and manager._request_callback is not None:
+            found = _id_from_token(manager, request)
+    return found
+
+
+def _is_stolen(manager: Any, session: SessionMixin) -> bool:
+    """Whether Flask-Login's "strong" session protection would refuse this session."""
+    mode = current_app.config.get("SESSION_PROTECTION", manager.session_protection)
+    if mode != "strong" or session.permanent:
+        return False
+    return bool(session.get("_id") != manager._session_identifier_generator())
+
+
+def _remembered_id(request: Request) -> str | None:
+    from flask_login import COOKIE_NAME  # type: ignore[import-untyped]
+    from flask_login.utils import decode_cookie  # type: ignore[import-untyped]
+
+    cookie = request.cookies.get(current_app.config.get("REMEMBER_COOKIE_NAME", COOKIE_NAME))
+    found = decode_cookie(cookie) if cookie else None
+    return None if found is None else str(found)
+
+
+def _id_from_token(manager: Any, request: Request) -> str | None:
+    environ = request.environ
+    if environ.get(LOADING_KEY):  # the request_loader sends an event itself
         return None
     environ[LOADING_KEY] = True
     try:
-        with _session_left_unmarked():
-            manager._load_user()  # Flask-Login has no public name for it; it is what current_user calls
-        return g.get("_login_user")
+        user = manager._request_callback(request)
+        return None if user is None else _id_of(user)
     finally:
         del environ[LOADING_KEY]
 
 
-def _is_known(user: Any) -> bool:
-    return user is not None and getattr(user, "is_authenticated", True) is True
-
-
 @contextmanager
-def _session_left_unmarked() -> Iterator[None]:
-    """Reading a session makes Flask add `Vary: Cookie`: undone, unless the session was changed as well."""
-    before = _session()
-    was_accessed = before is not None and before.accessed
-    try:
-        yield
-    finally:
-        after = _session()
-        if after is not None and not after.modified:
-            after.accessed = was_accessed
-
-
-def _session() -> SessionMixin | None:
-    """The session, without the mark that asking for it leaves (the public attribute sets it since Flask 3.1.3)."""
+def _session_left_unmarked() -> Iterator[SessionMixin | None]:
+    """The session; reading it makes Flask add `Vary: Cookie`, which is undone, unless it was changed as well."""
     context = _context._get_current_object()
-    return context._session if hasattr(context, "_session") else context.session  # type: ignore[no-any-return]
+    # The public attribute leaves the mark just by being asked, since Flask 3.1.3.
+    session = context._session if hasattr(context, "_session") else context.session
+    was_accessed = session is not None and session.accessed
+    try:
+        yield session
+    finally:
+        if session is not None and not session.modified:
+            session.accessed = was_accessed

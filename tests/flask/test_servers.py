@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -72,13 +73,13 @@ def test_8_a_worker_told_to_stop_delivers_what_it_accepted(serve: Callable[..., 
 
 
 def test_13_no_byte_of_a_response_waits_for_a_vendor_that_stalls(serve: Callable[..., Any], sink: LocalSink) -> None:
-    sink.script(delay_s=3.0)
+    sink.script(delay_s=8.0)
     with serve("gunicorn") as server:
         seconds = [
             time_to_last_byte(f"{server.url}{path}") for path in ("/seen/1", "/seen/2", "/stream", "/file", "/nobody")
         ]
 
-    assert max(seconds) < 1.5
+    assert max(seconds) < 4.0
 
 
 @pytest.mark.parametrize("kind", ["GET", "HEAD"])
@@ -110,21 +111,21 @@ def test_11_a_serverless_host_is_recognised(serve: Callable[..., Any], sink: Loc
 
 def test_before_response_waits_no_longer_than_its_timeout(serve: Callable[..., Any], sink: LocalSink) -> None:
     sink.script(delay_s=5.0)
-    with serve("gunicorn", FLUSH="before_response", FLUSH_TIMEOUT=0.2) as server:
-        assert 0.2 <= time_to_last_byte(f"{server.url}/seen/slow") < 2.0
-        assert time_to_last_byte(f"{server.url}/plain") < 0.2  # nothing sent, nothing awaited
+    with serve("gunicorn", FLUSH="before_response", FLUSH_TIMEOUT=0.5) as server:
+        assert 0.5 <= time_to_last_byte(f"{server.url}/seen/slow") < 3.0
+        assert time_to_last_byte(f"{server.url}/plain") < 0.5  # nothing sent, nothing awaited
 
 
 def test_65_after_response_waits_when_the_body_is_out(serve: Callable[..., Any], sink: LocalSink) -> None:
-    sink.script(delay_s=1.0)
+    sink.script(delay_s=2.0)
     with serve("gunicorn", FLUSH="after_response", FLUSH_TIMEOUT=5) as server:
         first = time_to_last_byte(f"{server.url}/seen/slow", close=False)
         started = time.monotonic()
         requests.get(f"{server.url}/plain", timeout=10)
         second = time.monotonic() - started
 
-    assert first < 0.7
-    assert second > 0.3  # the only worker was still waiting for the vendor
+    assert first < 1.2
+    assert second > 0.5  # the only worker was still waiting for the vendor
 
 
 def test_14_a_file_is_delivered_after_although_it_never_says_it_was_sent(
@@ -252,11 +253,12 @@ def time_to_last_byte(url: str, *, close: bool = True) -> float:
 
 
 def raw_answer(url: str, method: str, path: str) -> bytes:
-    """Everything the server sends, but for the time of day."""
+    """Everything the server sends, but for the time of day, which a session cookie is signed with as well."""
     address = urlsplit(url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
         connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode())
         received = b"".join(iter(lambda: connection.recv(65536), b""))
+    received = re.sub(rb"(session=[^.;]+)\.[^;]+", rb"\1", received)
     return b"\r\n".join(line for line in received.split(b"\r\n") if not line.lower().startswith(b"date:"))
 
 
