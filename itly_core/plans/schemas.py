@@ -121,9 +121,21 @@ def check(schema: dict[str, Any], part: Part) -> None:
             warnings.simplefilter("ignore")
             compile_schema(schema)
     except PlanError as exc:
-        raise part.error(exc.message) from exc
+        raise (_bad_pattern(part) or part).error(exc.message) from exc
     except RecursionError as exc:
         raise part.error("refers to itself without end") from exc
+
+
+def _bad_pattern(part: Part) -> Part | None:
+    """The pattern that does not compile, if there is one: engines do not say where it stands."""
+    for found in _walk(part):
+        pattern = found.value.get("pattern") if isinstance(found.value, dict) else None
+        if isinstance(pattern, str):
+            try:
+                compile_schema({"pattern": pattern})
+            except PlanError:
+                return found.at("pattern")
+    return None
 
 
 def _shortened(text: str) -> str:
