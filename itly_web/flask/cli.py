@@ -41,7 +41,7 @@ def project_of(info: ScriptInfo) -> Project:
 
     try:
         app = info.load_app()
-    except Exception as exc:  # noqa: BLE001  # whatever importing somebody's app raises
+    except (Exception, SystemExit) as exc:  # noqa: BLE001  # whatever importing somebody's app raises
         reason = exc.format_message() if isinstance(exc, click.ClickException) else f"{type(exc).__name__}: {exc}"
         click.echo(f"No app to ask, so [tool.itly] of pyproject.toml is used. {reason.strip()}", err=True)
         return project_from_pyproject()

@@ -18,6 +18,7 @@ from flask import Config, Flask, Request, Response, current_app, request
 
 from itly_core.client import Client
 from itly_core.errors import ConfigError, NotLoaded
+from itly_core.options import Options
 from itly_core.package import Disabled, Package
 
 from .. import scope as scopes
@@ -182,7 +183,10 @@ class AppState:
 
             delivery = Recorder()
         self.package, self.recorder = package, delivery
-        self._client = package.start(self.settings.options, scope=self.scope, delivery=delivery)
+        options = self.settings.options
+        if delivery is None and not (options.disabled or options.is_development or _is_configured(options)):
+            self._app.logger.warning("itly: no destination is configured, so events go nowhere; see ITLY['DESTINATIONS']")
+        self._client = package.start(options, scope=self.scope, delivery=delivery)
         package.resolver = partial(_current_client, package)
 
 
@@ -265,6 +269,11 @@ def _generated_package(name: str) -> Package | None:
             key="PACKAGE",
         )
     return package
+
+
+def _is_configured(options: Options) -> bool:
+    """Whether events have somewhere to go, or were told to go nowhere."""
+    return options.destinations.all.disabled or bool(options.destinations.enabled())
 
 
 def _settings(config: Config, *, is_debug: bool, needs_keys: bool) -> Settings:
