@@ -346,7 +346,8 @@ def _convert(value: Any, kind: Any) -> Any:
     if inspect.isclass(origin) and issubclass(origin, Mapping):
         if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
             raise _Wrong("must be a dict with names as keys")
-        return {name: _convert(inner, get_args(kind)[1]) for name, inner in value.items()}
+        inside = get_args(kind)[1]
+        return dict(value) if inside is Any else {name: _convert(inner, inside) for name, inner in value.items()}
     return _object(value, origin)
 
 
@@ -480,7 +481,7 @@ def import_path(path: str) -> Any:
             found = getattr(found, part)
         except AttributeError as exc:
             near = get_close_matches(part, dir(found), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
             raise _Wrong(f"cannot be imported: {module} has no {part!r}{hint}") from exc
     return found
 
