@@ -1,0 +1,142 @@
+"""A plan is written by strangers: nothing of its text may become code.
+
+Text reaches a generated file in two ways only, `literal` and `docstring`; names do as PythonName. `prove` then looks at
+what came out. Changing any of these three has security implications (openapi-python-client CVE-2020-15141/15142 and
+GHSA-5293-mq8x-g3xj are this bug).
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import re
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, TypeVar
+
+from .names import PythonName
+
+T = TypeVar("T")
+
+# Control, bidirectional, zero-width, tag and variation characters, surrogates, non-characters: what a reader of the file
+# would not see, or would see elsewhere than it is. Spelled out, since Python versions know different Unicode tables.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\ud800-\udfff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
+)
+_LINE_END = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+
+
+def literal(value: str | int | bool) -> str:
+    """The value as Python source, in ASCII; strings in double quotes where that needs no escape."""
+    text = ascii(value)
+    return f'"{text[1:-1]}"' if text.startswith("'") and '"' not in text else text
+
+
+def lines_of(text: str) -> list[str]:
+    """A plan's text as lines that show all they contain: stripped, without empty ones at either end."""
+    lines = [" ".join(_INVISIBLE.sub("", line).split()) for line in _LINE_END.split(text)]
+    return "\n".join(lines).strip("\n").split("\n") if any(lines) else []
+
+
+def docstring(lines: list[str], indent: str) -> list[str]:
+    """Lines of clean text as a docstring, indented by so much."""
+    escaped = [line.replace("\\", "\\\\").replace('"""', '\\"\\"\\"') for line in lines]
+    if len(escaped) == 1:
+        text = escaped[0]
+        return [f'{indent}"""{text[:-1]}\\""""' if text.endswith('"') else f'{indent}"""{text}"""']
+    rest = [f"{indent}{line}" if line else "" for line in escaped[1:]]
+    return [f'{indent}"""{escaped[0]}', *rest, f'{indent}"""']
+
+
+def visible_json(text: str) -> str:
+    """JSON with its invisible characters escaped."""
+    return _INVISIBLE.sub(lambda match: _json_escape(match.group()), text)
+
+
+def _json_escape(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
+_STATEMENTS = (
+    ast.Module, ast.ImportFrom, ast.Import, ast.alias, ast.Assign, ast.AnnAssign, ast.Expr, ast.FunctionDef, ast.ClassDef,
+    ast.arguments, ast.arg,
+)  # fmt: skip
+_EXPRESSIONS = (
+    ast.Constant, ast.Name, ast.Load, ast.Store, ast.Attribute, ast.Call, ast.Dict, ast.List, ast.Tuple, ast.Subscript,
+    ast.BinOp, ast.BitOr,
+)  # fmt: skip
+_CALLED = frozenset({"Package", "TypedDict", "_deprecated", "_given"})
+_METHODS = frozenset({"__init__", "event", "identify", "group", "page"})
+
+
+class UnsafeCode(RuntimeError):
+    """The generator wrote something it never writes. That is a bug, or an attack that this stopped."""
+
+
+def prove(source: str, neutral: str) -> None:
+    """That the source is of the few forms we write, and of exactly the form it has when every text says nothing.
+
+    neutral: the same file, rendered with all texts of the plan replaced.
+
+    Raises:
+        UnsafeCode: it is not.
+    """
+    try:
+        tree, expected = ast.parse(source), ast.parse(neutral)
+    except (SyntaxError, ValueError) as exc:
+        raise UnsafeCode(f"generated code does not compile: {exc}") from exc
+    for node in ast.walk(tree):
+        if not isinstance(node, _STATEMENTS + _EXPRESSIONS):
+            raise UnsafeCode(f"generated code has a {type(node).__name__} at line {getattr(node, 'lineno', '?')}")
+        if isinstance(node, ast.Call) and not _is_ours(node.func):
+            raise UnsafeCode(f"generated code calls something else at line {node.lineno}")
+    if _form(tree) != _form(expected):
+        raise UnsafeCode("texts of the plan change the form of generated code")
+
+
+def _is_ours(called: ast.expr) -> bool:
+    if isinstance(called, ast.Name):
+        return called.id in _CALLED
+    return isinstance(called, ast.Attribute) and called.attr in _METHODS
+
+
+def _form(tree: ast.AST) -> list[Any]:
+    """Everything of a tree but what its constants say."""
+    found: list[Any] = []
+    for node in ast.walk(tree):
+        found.append(type(node))
+        if isinstance(node, ast.Constant):
+            found.append(type(node.value))
+            continue
+        for name, value in ast.iter_fields(node):
+            if isinstance(value, str | int):
+                found.append(value)
+            elif isinstance(value, list):
+                found.append((name, len(value)))
+            else:
+                found.append(name if value is not None else None)
+    return found
+
+
+def neutral(value: T) -> T:
+    """The value with every text in it replaced. Safe names are another type than text, and stay."""
+    return _neutral(value)  # type: ignore[no-any-return]
+
+
+def _neutral(value: Any) -> Any:
+    if isinstance(value, PythonName | Enum):
+        return value
+    if isinstance(value, str):
+        return "x"
+    if isinstance(value, tuple | list):
+        return type(value)(map(_neutral, value))
+    if isinstance(value, Mapping):
+        return {_neutral(key): _neutral(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.replace(
+            value, **{field.name: _neutral(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        )
+    return value
