@@ -1,0 +1,90 @@
+"""The benchmarks run, and judge ratios as they say."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote_plus
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BENCHMARKS = ROOT / "benchmarks"
+
+
+@pytest.fixture
+def report(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("report")
+
+
+@pytest.fixture
+def sink_module(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("sink")
+
+
+def test_a_quick_run_measures_every_part(tmp_path):
+    results = tmp_path / "results.json"
+
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "run.py"), "--quick", "--json", str(results)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+    assert done.returncode == 0, done.stderr
+    medians = json.loads(results.read_text())["medians"]
+    assert sorted(medians) == ["caller", "delivery", "django", "flask"]
+    assert medians["delivery"]["itly-memory"]["lost"] == 0
+    assert "Targets" in done.stdout
+
+
+def test_medians_are_taken_over_rounds_and_compared_with_no_call(report):
+    rounds = [("django", "bare", {"p50": p50, "mean": 10.0}) for p50 in (9.0, 10.0, 50.0)]
+    rounds += [("django", "itly-memory", {"p50": p50, "mean": 16.0}) for p50 in (13.0, 14.0, 15.0)]
+
+    found = report.medians(rounds)["django"]
+
+    assert found["itly-memory"] == {"p50": 14.0, "mean": 16.0, "added_p50": 4.0, "added_mean": 6.0}
+
+
+@pytest.mark.parametrize(
+    ("ours", "is_met", "word"),
+    [(4.0, True, "met"), (4.2, False, "MISSED"), (None, None, "not measured")],
+    ids=["met", "missed", "absent"],
+)
+def test_a_target_is_met_missed_or_not_measured(report, ours, is_met, word):
+    found = {"caller": {"original": {"p50": 50.0}, **({"itly-memory": {"p50": ours}} if ours else {})}}
+
+    judged = report.judge(found)
+    text = report.verdicts(judged, {"caller/itly-memory": "of the call's own time: 50% put"})
+
+    assert judged[0].is_met is is_met
+    assert word in text
+    assert ("50% put" in text) is (is_met is False)
+
+
+def test_parts_that_were_not_measured_are_not_judged(report):
+    assert report.judge({}) == []
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda text: b'{"batch":[' + text + b"]}",
+        lambda text: b"data=" + quote_plus(text.decode()).encode() + b"&ip=0",
+        lambda text: b'{"data":[{"ue_px":"' + base64.urlsafe_b64encode(text).rstrip(b"=") + b'"}]}',
+    ],
+    ids=["JSON", "form", "Snowplow"],
+)
+def test_the_sink_finds_the_events_of_every_vendor(sink_module, encode):
+    body = encode(b'{"process_id":"p-00000001","tags":["p-1"]}')
+
+    assert sink_module.process_ids(body) == {b"p-00000001"}
