@@ -76,7 +76,9 @@ def _command(run: Command) -> Command:
 
 def _complain(exc: ItlyError, code: int, output: Format) -> None:
     if output == "text":
-        _say(str(exc), err=True)
+        lines = [str(exc)] if isinstance(exc, PlanError) else str(exc).splitlines()
+        for line in lines:
+            _say(line, err=True)
         return
     details = {
         name: value
@@ -87,10 +89,11 @@ def _complain(exc: ItlyError, code: int, output: Format) -> None:
     _say_json({"ok": False, "exit_code": code, "error": {"type": type(exc).__name__, "message": message, **details}})
 
 
-def _say(text: str, err: bool = False) -> None:
-    """Print text, some of which comes from plans: nothing in it may steer the terminal, or stop one that is not UTF-8."""
+def _say(line: str, err: bool = False) -> None:
+    """Print a line, some of which comes from plans: nothing in it may steer the terminal, begin another line, or stop a
+    terminal that is not UTF-8."""
     stream = sys.stderr if err else sys.stdout
-    shown = "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
     encoding = getattr(stream, "encoding", None) or "ascii"
     click.echo(shown.encode(encoding, "backslashreplace").decode(encoding), err=err)
 
@@ -141,5 +144,6 @@ def pull(
     if output == "json":
         _say_json({"ok": code == OK, "exit_code": code, **pulled.as_json()})
     else:
-        _say("\n".join(pulled.as_text()))
+        for line in pulled.as_text():
+            _say(line)
     return code

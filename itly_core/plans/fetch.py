@@ -107,7 +107,7 @@ def from_url(
                     if data.lstrip()[:1] == b"<":
                         raise PullError(f"{shown} answered with a web page, not a plan", url=shown, status=200)
                     return [Raw(shown, PurePosixPath(unquote(asked.path)).stem or asked.hostname or "plan", data)]
-    except (requests.RequestException, OSError) as exc:
+    except (requests.RequestException, OSError, ValueError) as exc:  # ValueError: an address in a header that is none
         raise PullError(f"{shown} cannot be read: {_reason(exc)}", url=shown) from exc
     raise PullError(f"{shown} redirects more than {MAX_REDIRECTS} times", url=shown)
 
@@ -181,4 +181,4 @@ def _reason(exc: BaseException) -> str:
         return "its certificate does not hold"
     if isinstance(exc, requests.ConnectionError):
         return "no connection"
-    return type(exc).__name__
+    return "its answer makes no sense"

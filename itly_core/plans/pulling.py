@@ -10,10 +10,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, PullError
+from ..errors import ConfigError, PlanError, PullError
 from ..project import Project
 from ..suggest import unknown
-from .loading import Reference, is_remote, load
+from .loading import Reference, is_remote, load, source_table
 
 PLAN_FILE = "_plan.json"
 SECTIONS = ("context", "identify", "group", "page")
@@ -42,7 +42,8 @@ class Pulled:
     """What a pull found and did.
 
     path: the package's directory. changes: None where there was no package. files: what was written, or would be.
-    differences: file -> how it is not what the plan gives: missing, stale or edited. kept: the server was not asked.
+    differences: file -> how it was not what the plan gives: missing, stale or edited. overwritten: the edited files that
+    were written. kept: the server was not asked.
     """
 
     mode: Mode
@@ -54,6 +55,7 @@ class Pulled:
     changes: Changes | None
     files: tuple[str, ...] = ()
     differences: Mapping[str, str]
+    overwritten: tuple[str, ...] = ()
     kept: bool = False
 
     def as_json(self) -> dict[str, Any]:
@@ -65,6 +67,7 @@ class Pulled:
             "changes": None if self.changes is None else asdict(self.changes),
             "files": list(self.files),
             "differences": dict(self.differences),
+            "overwritten": list(self.overwritten),
             "kept": self.kept,
         }
 
@@ -93,6 +96,8 @@ class Pulled:
             yield f"{self.path} is up to date; nothing {'to write' if self.mode is Mode.DRY_RUN else 'written'}."
         else:
             yield f"{'Would write' if self.mode is Mode.DRY_RUN else 'Wrote'} {', '.join(self.files)} in {self.path}."
+        if self.overwritten:
+            yield f"Edits by hand are gone from {', '.join(self.overwritten)}."
 
 
 def pull_plan(
@@ -122,20 +127,25 @@ def pull_plan(
     if offline and is_remote(reference):
         return _kept(before, mode, name, where)
     resolved = load(reference, source=name, base=base)
-    files = codegen.render(resolved)
+    try:
+        files = codegen.render(resolved)
+    except PlanError as exc:  # it sees the resolved plan, not the file
+        place = exc.location or source_table(reference)["plan"]
+        raise PlanError(exc.message, path=exc.path, location=place) from exc
+    after = json.loads(files[PLAN_FILE])
     differences = {difference.name: difference.kind for difference in codegen.compare(files, where)}
-    if mode is Mode.WRITE and differences:
-        codegen.write(files, where)
+    done = codegen.write(files, where) if mode is Mode.WRITE else None
     return Pulled(
         mode=mode,
         source=resolved.source,
         plan=resolved.name,
         version=resolved.version,
-        events=len(resolved.events),
+        events=len(after["events"]),
         path=where,
-        changes=None if before is None else changes_between(before, json.loads(files[PLAN_FILE])),
+        changes=None if before is None else changes_between(before, after),
         files=() if mode is Mode.CHECK else tuple(sorted(differences)),
         differences=differences,
+        overwritten=done.overwritten if done else (),
     )
 
 
@@ -216,7 +226,7 @@ def _edited(document: Mapping[str, Any], path: Path) -> dict[str, str]:
     found = {}
     for name, digest in (document.get("files") or {}).items():
         try:
-            data = (path / name).read_bytes()
+            data = (path / name).read_bytes().replace(b"\r\n", b"\n")  # git may turn line ends
         except OSError:
             found[name] = "missing"
             continue

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
-from ...codegen.names import is_safe
 from ...suggest import unknown
 from ...validation import Draft
 from .. import schemas
@@ -248,7 +248,7 @@ def _python_name(part: Part | None) -> str | None:
     if part is None:
         return None
     name = part.text()
-    if not is_safe(name):
+    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
         raise part.error(f"{name!r} cannot name a Python function")
     return name
 
@@ -256,7 +256,7 @@ def _python_name(part: Part | None) -> str | None:
 def _refuse_shared_python_names(events: Sequence[Section], parts: Mapping[str, Part]) -> None:
     owners: dict[str, str] = {}
     for event in events:
-        if event.python_name is None:
+        if event.python_name is None or event.status == "removed":
             continue
         if event.python_name in owners:
             raise (
