@@ -30,11 +30,13 @@ def user_id(request: Request) -> str | None:
     environ = request.environ
     if not has_request_context():
         return environ.get(SEEN_KEY)
-    user = g.get("_login_user")
+    # Reading attributes through Flask's proxies would take most of the time this takes.
+    user = getattr(g._get_current_object(), "_login_user", None)
     if user is not None:
         found = _id_of(user)
     else:
-        manager = getattr(current_app, "login_manager", None)
+        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        manager = getattr(app, "login_manager", None)
         found = _kept_id(manager, request) if manager is not None else None
     environ[SEEN_KEY] = found
     return found

@@ -10,7 +10,7 @@ from flask_login import LoginManager
 
 from itly_web.flask import Itly
 
-from . import store
+from . import accounts, posts, store
 
 itly_extension = Itly()
 login_manager = LoginManager()
@@ -36,8 +36,6 @@ def create_app(config: dict[str, Any] | None = None) -> Flask:
     itly_extension.init_app(app)
     login_manager.init_app(app)
     store.init_app(app)
-
-    from . import accounts, posts  # here, so that `flask itly pull` finds the settings before the package exists
 
     login_manager.user_loader(store.user_by_id)
     app.register_blueprint(posts.blueprint)
