@@ -92,6 +92,7 @@ class Scope:
 
     def hold(self, resume: Resume) -> None:
         """Keep a call until the user is known. One thread may hold while another releases: each is resumed once."""
+        self._read()
         if self._held is None:
             self._held = deque()
         self._held.append(resume)

@@ -149,15 +149,13 @@ def _check_freshness(package: Package, found: Settings) -> Iterator[CheckMessage
     # Late, and only here: reading plans takes YAML, which a running site has no use for.
     from itly_core import codegen
     from itly_core.plans import load
-    from itly_core.plans.loading import is_remote
+    from itly_core.plans.loading import is_remote, source_table
 
     try:
-        if is_remote(reference):
-            return
+        if is_remote(reference) or not (project_directory() / source_table(reference)["plan"]).exists():
+            return  # a server is not asked, and a plan need not be deployed with the site
         files = codegen.render(load(reference, source=source, base=project_directory()))
         differences = codegen.compare(files, package.directory)
-    except FileNotFoundError:
-        return  # the plan is not deployed with the site
     except ItlyError as exc:
         yield Error(
             f"The plan of ITLY['SOURCES'][{source!r}] cannot be used: {exc}", hint="Correct it.", id="itly.E005"

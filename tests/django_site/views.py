@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import site_events as itly
+from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib.auth import get_user_model, login, logout
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.views.decorators.cache import cache_page
+from django.views.decorators.csrf import csrf_exempt
+
+from itly_web.scope import copy_scope
+
+VIEWS: dict[str, Callable[..., Any]] = {}
+
+
+def view(function: Callable[..., Any]) -> Callable[..., Any]:
+    VIEWS[function.__name__.replace("_", "-")] = function
+    return function
+
+
+@view
+def plain(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("plain")
+
+
+@view
+def session(request: HttpRequest) -> HttpResponse:
+    request.session["seen"] = True
+    return HttpResponse("session")
+
+
+@view
+def user(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(str(request.user.pk))
+
+
+@view
+@cache_page(60)
+def cached(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(os.urandom(8).hex())
+
+
+@view
+@cache_page(60)
+def cached_event(request: HttpRequest) -> HttpResponse:
+    itly.seen(where="cached")
+    return HttpResponse(os.urandom(8).hex())
+
+
+def seen_at(request: HttpRequest, where: str) -> HttpResponse:
+    itly.seen("user-1", where=where)
+    return HttpResponse(where)
+
+
+@view
+def whoever(request: HttpRequest) -> HttpResponse:
+    itly.seen(where="first")
+    itly.seen(where="second")
+    return HttpResponse("whoever")
+
+
+@view
+def event_then_user(request: HttpRequest) -> HttpResponse:
+    held = request.user
+    itly.seen(where="before the view looks")
+    return HttpResponse(str(held.pk))
+
+
+@view
+def user_then_event(request: HttpRequest) -> HttpResponse:
+    name = str(request.user.pk)
+    itly.seen(where="after the view looked")
+    return HttpResponse(name)
+
+
+@view
+def token(request: HttpRequest) -> HttpResponse:
+    """As Django REST framework does after checking a token."""
+    request.user = SimpleNamespace(is_authenticated=True, pk=4711)  # type: ignore[assignment]
+    itly.seen(where="token")
+    return HttpResponse("token")
+
+
+@view
+def sign_in(request: HttpRequest) -> HttpResponse:
+    itly.seen(where="before")
+    login(request, get_user_model().objects.get(username="jane"))
+    itly.seen(where="after")
+    return HttpResponse("in")
+
+
+@view
+def sign_out(request: HttpRequest) -> HttpResponse:
+    logout(request)
+    itly.seen(where="out")
+    return HttpResponse("out")
+
+
+@view
+def stream(request: HttpRequest) -> StreamingHttpResponse:
+    def body() -> Iterator[str]:
+        itly.seen(where="first chunk")
+        yield "one "
+        itly.seen(where="last chunk")
+        yield "two"
+
+    return StreamingHttpResponse(body())
+
+
+@view
+def plain_stream(request: HttpRequest) -> StreamingHttpResponse:
+    return StreamingHttpResponse(iter(["one ", "two"]))
+
+
+@view
+async def async_stream(request: HttpRequest) -> StreamingHttpResponse:
+    async def body() -> AsyncIterator[str]:
+        itly.seen(where="first chunk")
+        yield "one "
+        await asyncio.sleep(0)
+        itly.seen(where="last chunk")
+        yield "two"
+
+    return StreamingHttpResponse(body())
+
+
+@view
+def file(request: HttpRequest) -> FileResponse:
+    itly.seen("user-1", where="file")
+    return FileResponse(io.BytesIO(b"x" * 100_000), content_type="application/octet-stream")
+
+
+@view
+async def async_seen(request: HttpRequest) -> HttpResponse:
+    itly.seen("user-1", where="async")
+    return HttpResponse("async")
+
+
+@view
+async def async_whoever(request: HttpRequest) -> HttpResponse:
+    itly.seen(where="waiting")
+    return HttpResponse("async")
+
+
+@view
+async def async_loaded(request: HttpRequest) -> HttpResponse:
+    await request.auser()
+    itly.seen(where="loaded")
+    return HttpResponse("async")
+
+
+@view
+async def async_thread(request: HttpRequest) -> HttpResponse:
+    await sync_to_async(lambda: itly.seen(where="thread of an async view"))()
+    return HttpResponse("async")
+
+
+@view
+async def async_boom(request: HttpRequest) -> HttpResponse:
+    itly.seen(where="before the error")
+    raise RuntimeError("on purpose")
+
+
+@view
+def sync_in_async_out(request: HttpRequest) -> HttpResponse:
+    async def inner() -> None:
+        itly.seen(where="async inside sync")
+
+    async_to_sync(inner)()
+    return HttpResponse("done")
+
+
+@view
+async def gathered(request: HttpRequest) -> HttpResponse:
+    """Its visitor's number, again after others had their turn."""
+    number = request.GET["n"]
+    for _ in range(3):
+        await asyncio.sleep(0.001)
+        itly.seen(f"user-{number}", where=number)
+    return HttpResponse(number)
+
+
+@view
+def threads(request: HttpRequest) -> HttpResponse:
+    def work(where: str) -> None:
+        itly.seen(where=where)
+
+    for function, where in ((copy_scope(work), "copied"), (work, "not copied")):
+        thread = threading.Thread(target=function, args=(where,))
+        thread.start()
+        thread.join()
+    return HttpResponse("threads")
+
+
+@view
+def boom(request: HttpRequest) -> HttpResponse:
+    itly.seen("user-1", where="boom")
+    raise RuntimeError("on purpose")
+
+
+@view
+def missing(request: HttpRequest) -> HttpResponse:
+    itly.seen("user-1", where="missing")
+    raise Http404
+
+
+@view
+def invalid(request: HttpRequest) -> HttpResponse:
+    itly.seen("user-1", where=7)  # type: ignore[arg-type]
+    return HttpResponse("invalid")
+
+
+@view
+@csrf_exempt
+def upload(request: HttpRequest) -> HttpResponse:
+    """Touching the body before this would make setting the handlers an error."""
+    itly.seen("user-1", where="upload")
+    request.upload_handlers = list(request.upload_handlers)
+    return HttpResponse(request.FILES["file"].read())
+
+
+@view
+def pid(request: HttpRequest) -> HttpResponse:
+    itly.seen("user-1", where=f"pid {os.getpid()}")
+    return HttpResponse(str(os.getpid()))
+
+
+@view
+def stats(request: HttpRequest) -> JsonResponse:
+    return JsonResponse(itly.stats())
+
+
+@view
+def headers(request: HttpRequest) -> HttpResponse:
+    """What Django itself makes of the request."""
+    return HttpResponse(json.dumps(sorted(request.META.get(name, "") for name in ("HTTP_HOST", "QUERY_STRING"))))
