@@ -134,11 +134,16 @@ class MessageIds:
     """
 
     def __init__(self) -> None:
-        self._node = f"{secrets.randbits(48):012x}"
+        self._node = b"%012x" % secrets.randbits(48)
         self._count = itertools.count(secrets.randbits(26))  # next() is atomic: threads share it without a lock
+        self._moment = (-1, b"")  # a millisecond and how it is spelled; one tuple, so that threads never see half of it
 
-    def make(self, now_ms: int) -> str:
-        """A new id for that moment."""
+    def make(self, now_ms: int) -> bytes:
+        """A new id for that moment, in ASCII."""
+        moment, spelled = self._moment
+        if moment != now_ms:
+            ms = now_ms & 0xFFFF_FFFF_FFFF
+            spelled = b"%08x-%04x" % (ms >> 16, ms & 0xFFFF)
+            self._moment = (now_ms, spelled)
         n = next(self._count)
-        ms = now_ms if 0 <= now_ms < 1 << 48 else 0
-        return f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7{n & 0xFFF:03x}-{0x8000 | (n >> 12) & 0x3FFF:04x}-{self._node}"
+        return b"%b-7%03x-%04x-%b" % (spelled, n & 0xFFF, 0x8000 | n >> 12 & 0x3FFF, self._node)

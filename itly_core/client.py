@@ -6,8 +6,10 @@ merge context -> validate -> policy -> encode -> accept. In production nothing t
 from __future__ import annotations
 
 import os
+import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import orjson
@@ -57,6 +59,10 @@ class Delivery(Protocol):
         """Count a call that could not be stored."""
         ...
 
+    def after_fork(self) -> None:
+        """In the child of a fork: what is queued is the parent's. May be called more than once."""
+        ...
+
     def wake(self) -> None: ...
 
     def flush(self, timeout_s: float) -> bool: ...
@@ -80,8 +86,6 @@ class Event:
 
 
 _NOTHING: dict[str, Any] = {}
-_DEFAULTS = EventOptions()
-_EMPTY = frozenset((b"{}", b"null"))
 
 
 class Client:
@@ -105,10 +109,12 @@ class Client:
         self.delivery = delivery
         self.log = log
         self._scope = scope
-        self._ids, self._ids_pid = MessageIds(), os.getpid()
+        self._ids = MessageIds()
+        self._pid = os.getpid()
         self._is_closed = False
         self._validates = not options.validation.disabled
         self._context = self._plan_context()
+        self._context_json = dumps_plain(self._context)
 
     @property
     def is_closed(self) -> bool:
@@ -184,16 +190,7 @@ class Client:
         """The balance of each destination: accepted = delivered + dead + dropped + parked + queued + in_flight."""
         return self.delivery.stats()
 
-    def _guarded(self, kind: Kind, *arguments: Any) -> None:
-        try:
-            self._submit(kind, *arguments)
-        except ItlyError:
-            raise
-        except Exception as exc:  # the boundary: nothing of ours reaches the caller
-            self.delivery.refuse("internal_error")
-            self.log.exception(f"{kind} call was lost to an error inside itly", exc)
-
-    def _submit(
+    def _guarded(
         self,
         kind: Kind,
         name: str | None,
@@ -202,43 +199,58 @@ class Client:
         given: Mapping[str, Any],
         extra: Mapping[str, Any],
         options: EventOptions | None,
-        more: dict[str, Any],
+        more: Mapping[str, Any],
     ) -> None:
-        if self._is_closed:
-            return self._refuse_closed(kind, name)
-        scope = self._scope()
-        if user_id is None and scope is not None:
-            user_id = scope.user_id()
-            if user_id is PENDING:
-                return scope.hold(
-                    _resume(self, (kind, name, section, given, extra, _stamped(self, options), more), scope)
-                )
-        elif user_id is not None and type(user_id) is not str:
-            user_id = _text(user_id)
-        return self._accept(kind, name, section, user_id, given, extra, options, more, scope)
+        try:
+            if self._is_closed:
+                return self._refuse_closed(kind, name)
+            scope = self._scope()
+            if user_id is None and scope is not None:
+                user_id = scope.user_id()
+                if user_id is PENDING:
+                    held = (kind, name, section, dict(given), extra, _stamped(options), more, scope)
+                    return scope.hold(lambda known: self._resume(known, *held))
+            self._submit(user_id, kind, name, section, given, extra, options, more, scope)
+        except ItlyError:
+            raise
+        except Exception as exc:  # noqa: BLE001  # the boundary: nothing of ours reaches the caller
+            self._lost(kind, exc)
 
-    def _accept(
+    def _resume(self, user_id: str | None, *held: Any) -> None:
+        """Completes a held call. Nobody is left to raise to: what is wrong is logged and counted."""
+        try:
+            self._submit(user_id, *held)
+        except InvalidEvent as exc:
+            self.delivery.refuse("invalid")
+            self._log_invalid(exc.event, exc.violations)
+        except Exception as exc:  # noqa: BLE001  # the same boundary, at the end of the request
+            self._lost(held[0], exc)
+
+    def _lost(self, kind: Kind, exc: Exception) -> None:
+        self.delivery.refuse("internal_error")
+        self.log.exception(f"{kind} call was lost to an error inside itly", exc)
+
+    def _submit(
         self,
+        user_id: Any,
         kind: Kind,
         name: str | None,
         section: Section | None,
-        user_id: str | None,
         given: Mapping[str, Any],
         extra: Mapping[str, Any],
         options: EventOptions | None,
-        more: dict[str, Any],
+        more: Mapping[str, Any],
         scope: Scope | None,
     ) -> None:
-        options = options or _DEFAULTS
         if section is None:
             properties: Mapping[str, Any] = {**given, **extra} if extra else given
         else:
             properties = section.properties(given, extra)
             if section.user_id_property is not None and user_id is not None:
                 properties[section.user_id_property] = user_id
-        body, violations = self._checked(kind, name, section, properties)
+        body, violations = self._checked(kind, section, properties)
 
-        anonymous_id = options.anonymous_id
+        anonymous_id = options.anonymous_id if options is not None else None
         if anonymous_id is None and scope is not None:
             anonymous_id = scope.anonymous_id()
         if user_id is None and anonymous_id is None and kind != "alias":
@@ -246,42 +258,25 @@ class Client:
             if self._validates:
                 violations = (*violations, Violation("user_id", "is missing, and no request knows it", "user_id"))
 
-        now_ms = timestamp_ms(options.timestamp)
-        if os.getpid() != self._ids_pid:  # some servers fork without running Python's hooks
-            self._ids, self._ids_pid = MessageIds(), os.getpid()
-        record: dict[str, Any] = {
-            "kind": kind,
-            "message_id": options.message_id or self._ids.make(now_ms),
-            "timestamp": now_ms,
-        }
+        if os.getpid() != self._pid:
+            self._after_fork()
+        now_ms = time.time_ns() // 1_000_000 if options is None else timestamp_ms(options.timestamp)
+        # The line is put together from pieces that are JSON already: half the cost of encoding a dictionary.
+        parts = [b'{"kind":"%b","message_id":"' % kind.encode(), self._ids.make(now_ms), b'","timestamp":%d,' % now_ms]
+        if section is not None and kind == "track":
+            parts.append(section.head)
+        elif section is not None:
+            parts += (b'"plan":', section.plan_json, b",")
         if user_id is not None:
-            record["user_id"] = user_id
+            parts += (b'"user_id":', _json(_text(user_id)), b",")
         if anonymous_id is not None:
-            record["anonymous_id"] = anonymous_id
-        if name is not None:
-            record["name"] = name
-        if more:
-            record.update(more)
-        if body not in _EMPTY:
-            record["traits" if kind in ("identify", "group") else "properties"] = orjson.Fragment(body)
-        if section is not None:
-            record["plan"] = orjson.Fragment(section.plan_json)
-        if scope is not None and options.context is None:
-            record["context"] = orjson.Fragment(scope.encoded_context())
-        elif options.context is not None:
-            record["context"] = coerce({**(scope.context() if scope is not None else {}), **options.context})[0]
-        if options.groups:
-            record["groups"] = coerce(options.groups)[0]
-        if options.destinations:
-            record["destinations"] = coerce(options.destinations)[0]
-        if options.timestamp is not None:
-            record["accepted_ms"] = timestamp_ms(None)
-        if violations:
-            record["violations"] = [[item.path, item.message, item.rule] for item in violations]
-        try:
-            line = dumps(record) + b"\n"
-        except TypeError:  # an id or a name with a surrogate, or of another type
-            line = dumps_plain({key: _plain(value) for key, value in record.items()}) + b"\n"
+            parts += (b'"anonymous_id":', _json(_text(anonymous_id)), b",")
+        if scope is not None and (options is None or options.context is None):
+            parts += (b'"context":', scope.encoded_context(), b",")
+        if options is not None or more or violations or (section is None and name is not None):
+            parts += self._rarer(name if section is None or kind != "track" else None, options, more, violations, scope)
+        parts += (_BODY[kind], body, b"}\n")
+        line = b"".join(parts)
 
         if violations and not self._report(name or kind, line, violations):
             return
@@ -289,20 +284,52 @@ class Client:
         if violations and self.options.fails_on_error:
             raise InvalidEvent(name or kind, violations)
 
+    def _rarer(
+        self,
+        name: str | None,
+        options: EventOptions | None,
+        more: Mapping[str, Any],
+        violations: tuple[Violation, ...],
+        scope: Scope | None,
+    ) -> Iterator[bytes]:
+        """The fields that most calls do not have."""
+        fields: dict[str, Any] = {"name": name, **more}
+        if options is not None:
+            fields["message_id"] = options.message_id
+            fields["groups"] = options.groups
+            fields["destinations"] = options.destinations
+            if options.timestamp is not None:
+                fields["accepted_ms"] = timestamp_ms(None)
+            if options.context is not None:
+                fields["context"] = {**(scope.context() if scope is not None else {}), **options.context}
+        if violations:
+            fields["violations"] = [[item.path, item.message, item.rule] for item in violations]
+        for field, value in fields.items():
+            if value is not None:
+                yield b'"%b":%b,' % (field.encode(), _json(value))
+
+    def _after_fork(self) -> None:
+        """This is a child. Some servers fork without running Python's hooks."""
+        self._pid = os.getpid()
+        self._ids = MessageIds()
+        self.delivery.after_fork()
+
     def _checked(
-        self, kind: Kind, name: str | None, section: Section | None, properties: Mapping[str, Any]
+        self, kind: Kind, section: Section | None, properties: Mapping[str, Any]
     ) -> tuple[bytes, tuple[Violation, ...]]:
         """The properties as JSON, under the plan context where they are an event's, and what is wrong with them."""
-        context = self._context if kind == "track" else None
-        try:
-            body = dumps({**context, **properties} if context else properties)
-            is_valid = section is not None and (not self._validates or section.check.is_valid(properties))
-            if is_valid and b"null" not in body:  # the encoder writes NaN as null: only a closer look can tell
-                return body, ()
-        except (TypeError, ValueError):
-            pass
+        if section is not None:
+            try:
+                body = dumps(properties)
+                # The encoder writes NaN as null: where the schema cannot tell, a closer look must.
+                if (not self._validates or section.check.is_valid(properties)) and (
+                    section.refuses_nan or b"null" not in body
+                ):
+                    return self._under_context(kind, body, properties), ()
+            except (TypeError, ValueError):
+                pass
         plain, problems = coerce(properties)
-        body = dumps_plain({**context, **plain} if context else plain)
+        body = self._under_context(kind, dumps_plain(plain), plain)
         if not self._validates:
             return body, ()
         if section is not None:
@@ -310,9 +337,18 @@ class Client:
             problems += [item for item in section.check.violations(plain) if item.path not in seen]
         elif kind == "track":
             problems.append(
-                Violation("", "is not an event of the plan; run `itly pull` if it was added", "unknown_event")
+                Violation("", "is not an event of the plan; if it was added, run `itly pull`", "unknown_event")
             )
         return body, tuple(problems)
+
+    def _under_context(self, kind: Kind, body: bytes, properties: Mapping[str, Any]) -> bytes:
+        """A track call's encoded properties with the plan context laid under them: a property of its own wins."""
+        context = self._context
+        if not context or kind != "track":
+            return body
+        if not context.keys().isdisjoint(properties):
+            return dumps_plain({**context, **orjson.loads(body)})
+        return body[:-1] + (self._context_json[1:] if body == b"{}" else b"," + self._context_json[1:])
 
     def _report(self, name: str, line: bytes, violations: tuple[Violation, ...]) -> bool:
         """Say that a call is invalid; whether it is delivered all the same."""
@@ -372,34 +408,24 @@ class Client:
         return dict(found)
 
 
+_BODY: dict[Kind, bytes] = {
+    kind: b'"traits":' if kind in ("identify", "group") else b'"properties":'
+    for kind in ("track", "identify", "group", "page", "alias")
+}
+
+
 def _text(value: object) -> str | None:
     return value if value is None or type(value) is str else str.__str__(str(value))
 
 
-def _plain(value: Any) -> Any:
-    return orjson.loads(value.contents) if isinstance(value, orjson.Fragment) else coerce(value)[0]
+def _json(value: Any) -> bytes:
+    try:
+        return dumps(value)
+    except TypeError:  # a surrogate, a date: what the encoder leaves to the coercion table
+        return dumps_plain(coerce(value)[0])
 
 
-def _stamped(client: Client, options: EventOptions | None) -> EventOptions:
+def _stamped(options: EventOptions | None) -> EventOptions:
     """The options with the moment fixed now, for a call that is completed later."""
-    from dataclasses import replace
-
-    given = options or _DEFAULTS
+    given = options if options is not None else EventOptions()
     return replace(given, timestamp=timestamp_ms(given.timestamp) / 1000)
-
-
-def _resume(client: Client, held: tuple[Any, ...], scope: Scope) -> Callable[[str | None], None]:
-    """Completes a held call. Nobody is left to raise to: what is wrong is logged and counted."""
-    kind, name, section, given, extra, options, more = held
-    given = dict(given)
-
-    def resume(user_id: str | None) -> None:
-        try:
-            client._accept(kind, name, section, user_id, given, extra, options, more, scope)
-        except InvalidEvent as exc:
-            client._log_invalid(exc.event, exc.violations)
-        except Exception as exc:
-            client.delivery.refuse("internal_error")
-            client.log.exception(f"{kind} call was lost to an error inside itly", exc)
-
-    return resume

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from .errors import PlanError
-from .validation import Check, Formats, compile_schema
+from .validation import Check, Formats, compile_schema, is_typed_throughout
 
 PLAN_FILE = "_plan.json"
 FORMAT = 1  # the version of _plan.json this code reads
@@ -51,6 +51,16 @@ class Section:
     plan_json: bytes
 
     @cached_property
+    def head(self) -> bytes:
+        """The fields that every call of this section begins with, without the closing brace."""
+        return b'"name":%b,"plan":%b,' % (orjson.dumps(self.name), self.plan_json)
+
+    @cached_property
+    def refuses_nan(self) -> bool:
+        """Whether the verdict alone proves that no number is NaN or infinite, which the encoder would hide as null."""
+        return is_typed_throughout(self.schema)
+
+    @cached_property
     def check(self) -> Check:
         """Compiled at the first call: a plan may have thousands of events and a process use few of them."""
         return compile_schema(self.schema, formats=self.formats)
@@ -58,12 +68,10 @@ class Section:
     def properties(self, given: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
         """What the caller gave, as the plan spells it: unset arguments left out, None where null is not allowed left
         out, constants filled in. A new dict."""
-        nullable = self.nullable
-        found = {
-            key: value
-            for key, value in given.items()
-            if value is not UNSET and (value is not None or key in nullable)
-        }  # fmt: skip
+        found = dict(given)
+        for key, value in given.items():
+            if value is UNSET or (value is None and key not in self.nullable):
+                del found[key]
         if extra:
             found.update(extra)
         if self.constants:

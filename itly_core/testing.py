@@ -1,8 +1,8 @@
 """For tests of code that makes calls: a delivery that keeps them instead of sending.
 
-    with recording(itly) as recorder:
-        checkout(...)
-    assert recorder.names == ["Order Completed"]
+with recording(itly) as recorder:
+    checkout(...)
+assert recorder.names == ["Order Completed"]
 """
 
 from __future__ import annotations
@@ -50,6 +50,9 @@ class Recorder:
     def refuse(self, reason: str) -> None:
         with self._lock:
             self.refused[reason] = self.refused.get(reason, 0) + 1
+
+    def after_fork(self) -> None:
+        """The child goes on with a copy of what was recorded."""
 
     def wake(self) -> None:
         """Nothing is sent."""

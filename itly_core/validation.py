@@ -182,6 +182,30 @@ def _first_line(error: BaseException) -> str:
     return str(getattr(error, "message", None) or error).splitlines()[0]
 
 
+_TYPED_LEAVES = frozenset({"string", "integer", "number", "boolean", "null"})
+
+
+def is_typed_throughout(schema: Any) -> bool:
+    """Whether every value a valid instance can hold is of a stated type, so that NaN, which is of none, is invalid.
+
+    Sure when True; False when it would take thought to tell.
+    """
+    if not isinstance(schema, Mapping):
+        return schema is False
+    if "enum" in schema or "const" in schema:
+        return True
+    kinds = schema.get("type")
+    kinds = {kinds} if isinstance(kinds, str) else set(kinds or ())
+    if not kinds or kinds - _TYPED_LEAVES - {"object", "array"}:
+        return False
+    if "array" in kinds and not ("items" in schema and is_typed_throughout(schema["items"])):
+        return False
+    if "object" in kinds:
+        below = [*schema.get("properties", {}).values(), *schema.get("patternProperties", {}).values()]
+        return all(is_typed_throughout(item) for item in (*below, schema.get("additionalProperties")))
+    return True
+
+
 def _walk(schema: Any) -> Iterator[dict[str, Any]]:
     """Every object in a schema, whatever keyword it stands under."""
     if isinstance(schema, dict):

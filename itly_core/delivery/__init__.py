@@ -6,7 +6,9 @@ or dropped, and counted at every step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ..destinations.console import ConsoleOptions
@@ -14,11 +16,15 @@ from ..log import Log
 from ..options import Options
 from .memory import MemoryDelivery
 from .sender import AdapterSender, HttpSender, Sender
+from .shipper import SpoolDelivery
+from .spool import SpoolError, prepare
 
-__all__ = ["MemoryDelivery", "start_delivery"]
+__all__ = ["DEFAULT_SPOOL", "MemoryDelivery", "SpoolDelivery", "SpoolError", "prepare", "start_delivery"]
+
+DEFAULT_SPOOL = Path(".itly")  # in the working directory
 
 
-def start_delivery(plan: Mapping[str, str], options: Options, log: Log) -> MemoryDelivery:
+def start_delivery(plan: Mapping[str, str], options: Options, log: Log) -> MemoryDelivery | SpoolOrMemory:
     """The delivery these options ask for. Opens no file, socket or thread yet.
 
     Raises:
@@ -32,10 +38,66 @@ def start_delivery(plan: Mapping[str, str], options: Options, log: Log) -> Memor
     def senders() -> dict[str, Sender]:
         return {name: _sender(name, destination, options, log) for name, destination in built.items()}
 
-    return MemoryDelivery(senders, options.delivery, log)
+    if options.delivery.mode == "memory" or not built:
+        return MemoryDelivery(senders, options.delivery, log)
+    return SpoolOrMemory(plan.get("name", ""), senders, options, log)
 
 
 def _sender(name: str, destination: Any, options: Options, log: Log) -> Sender:
     if hasattr(destination, "send"):
         return AdapterSender(destination, lambda text: log.error_once(f"{name}: {text}; the call is tried again"))
     return HttpSender(destination, options.delivery.timeout)
+
+
+class SpoolOrMemory:
+    """The spool where its directory can be used, else memory. Which, is found out at the first call: loading opens nothing."""
+
+    def __init__(self, project: str, senders: Callable[[], Mapping[str, Sender]], options: Options, log: Log) -> None:
+        self._project = project
+        self._senders = senders
+        self._options = options.delivery
+        self._log = log
+        self._lock = threading.Lock()
+        self._chosen: MemoryDelivery | SpoolDelivery | None = None
+
+    def accept(self, line: bytes) -> None:
+        chosen = self._choose()
+        # From now on there is nothing to choose: a call costs no step more.
+        self.accept = chosen.accept  # type: ignore[method-assign]
+        chosen.accept(line)
+
+    def refuse(self, reason: str) -> None:
+        self._choose().refuse(reason)
+
+    def wake(self) -> None:
+        if self._chosen is not None:
+            self._chosen.wake()
+
+    def flush(self, timeout_s: float) -> bool:
+        return self._choose().flush(timeout_s)
+
+    def shutdown(self, timeout_s: float) -> bool:
+        return self._choose().shutdown(timeout_s)
+
+    def stats(self) -> dict[str, dict[str, Any]]:
+        return self._choose().stats()
+
+    def after_fork(self) -> None:
+        if self._chosen is not None:
+            self._chosen.after_fork()
+
+    def _choose(self) -> MemoryDelivery | SpoolDelivery:
+        with self._lock:
+            if self._chosen is None:
+                self._chosen = self._open()
+            return self._chosen
+
+    def _open(self) -> MemoryDelivery | SpoolDelivery:
+        directory = Path(self._options.spool_dir or DEFAULT_SPOOL).absolute()
+        try:
+            prepare(directory, self._project)
+            return SpoolDelivery(directory, self._senders, self._options, self._log)
+        except SpoolError as exc:
+            said = self._log.error if self._options.mode == "spool" else self._log.warn
+            said(f"no spool: {exc}. Calls are kept in memory, and those not delivered are lost with the process")
+            return MemoryDelivery(self._senders, self._options, self._log)

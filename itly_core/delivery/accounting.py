@@ -1,62 +1,48 @@
 """The balance of one destination: what became of every call that was accepted for it.
 
-accepted = delivered + dead + dropped + parked + queued + in_flight, at every moment. Every change moves calls from one
-place to another under one lock, so the equation cannot be broken, only checked.
+accepted = delivered + dead + dropped + parked + queued + in_flight, at every moment.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
-from typing import Any, Literal
-
-Place = Literal["queued", "in_flight", "parked", "delivered", "dead", "dropped"]
-FINAL = ("delivered", "dead", "dropped")
+from dataclasses import dataclass, field
+from typing import Any
 
 
+@dataclass(slots=True)
 class Balance:
-    """The counters of one destination."""
+    """The counters of what came in and what is finished. What is under way is counted where it is, so that the equation
+    is a check and no definition. Guarded by its owner's lock."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._accepted = 0
-        self._places: Counter[str] = Counter()
-        self._reasons: dict[str, Counter[str]] = {"dead": Counter(), "dropped": Counter()}
+    accepted: int = 0
+    delivered: int = 0
+    dead: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
 
-    def accept(self, place: Place = "queued", count: int = 1, reason: str = "") -> None:
-        """Calls came in."""
-        with self._lock:
-            self._accepted += count
-            self._add(place, count, reason)
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Calls that came in and are gone at once."""
+        self.accepted += count
+        self.dropped[reason] += count
 
-    def move(self, source: Place, target: Place, count: int, reason: str = "") -> None:
-        """Calls went from one place to another."""
-        if count:
-            with self._lock:
-                self._places[source] -= count
-                self._add(target, count, reason)
-
-    def count(self, place: Place) -> int:
-        with self._lock:
-            return self._places[place]
-
+    @property
     def lost(self) -> int:
         """Calls finally not delivered, but for those the vendor has no form for."""
-        with self._lock:
-            return self._places["dead"] + self._places["dropped"] - self._reasons["dropped"]["unsupported"]
+        return self.dead.total() + self.dropped.total() - self.dropped["unsupported"]
 
-    def snapshot(self) -> dict[str, Any]:
-        """All counters at one moment; `dead` and `dropped` are split by reason beside their totals."""
-        with self._lock:
-            found: dict[str, Any] = {"accepted": self._accepted}
-            for place in (*FINAL, "parked", "queued", "in_flight"):
-                found[place] = self._places[place]
-            for place, reasons in self._reasons.items():
-                if reasons:
-                    found[f"{place}_by_reason"] = dict(reasons)
-            return found
-
-    def _add(self, place: str, count: int, reason: str) -> None:
-        self._places[place] += count
-        if place in self._reasons:
-            self._reasons[place][reason or "unknown"] += count
+    def snapshot(self, *, parked: int, queued: int, in_flight: int) -> dict[str, Any]:
+        """All counters; `dead` and `dropped` are split by reason beside their totals."""
+        found: dict[str, Any] = {
+            "accepted": self.accepted,
+            "delivered": self.delivered,
+            "dead": self.dead.total(),
+            "dropped": self.dropped.total(),
+            "parked": parked,
+            "queued": queued,
+            "in_flight": in_flight,
+        }
+        if +self.dead:
+            found["dead_by_reason"] = dict(+self.dead)
+        if +self.dropped:
+            found["dropped_by_reason"] = dict(+self.dropped)
+        return found

@@ -281,7 +281,7 @@ class Lane:
         """Wait; False: the lane ends before that. is_ours: `hurry` ends the wait."""
         until_s = time.monotonic() + seconds
         while (left_s := until_s - time.monotonic()) > 0:
-            if self._stops_at_s is not None and until_s > self._stops_at_s:
+            if self._stops_at_s is not None and (self._source.is_durable or until_s > self._stops_at_s):
                 return False
             if is_ours and self._is_hurried:
                 self._is_hurried = False

@@ -36,8 +36,8 @@ class MemoryQueue:
     The numbers that order entries are handed out under the lock, so the oldest call not yet settled can be told.
     """
 
-    def __init__(self, balance: Balance, max_bytes: int, linger_s: float) -> None:
-        self._balance = balance
+    def __init__(self, max_bytes: int, linger_s: float) -> None:
+        self._balance = Balance()
         self._max_bytes = max_bytes
         self._linger_s = linger_s
         self.poke: Callable[[], None] = _nobody  # the lane's, which cannot be made before its source
@@ -50,6 +50,7 @@ class MemoryQueue:
         self._taken = 0  # number of the next fresh call
         self._urgent = False
         self._batch_size = 1
+        self.is_durable = False
         self.dead: deque[tuple[bytes, Dead]] = deque(maxlen=DEAD_KEPT)
 
     def put(self, line: bytes) -> bool:
@@ -57,11 +58,11 @@ class MemoryQueue:
         size = len(line)
         with self._lock:
             if self._bytes + size > self._max_bytes:
-                self._balance.accept("dropped", reason="queue_full")
+                self._balance.drop("queue_full")
                 return False
             self._bytes += size
             self._fresh.append(line)
-            self._balance.accept()
+            self._balance.accepted += 1
             waiting = len(self._fresh)
             if waiting == 1:
                 self._first_s = time.monotonic()
@@ -109,7 +110,6 @@ class MemoryQueue:
                 entry = heapq.heappop(self._parked)[2]
                 taken.append(entry)
                 size += len(entry.line)
-            parked = len(taken)
             while self._fresh and len(taken) < max_calls and size < max_bytes:
                 line = self._fresh.popleft()
                 taken.append(Entry(line, token=self._taken))
@@ -119,40 +119,49 @@ class MemoryQueue:
                 self._first_s = now
             for entry in taken:
                 self._in_flight[entry.token] = entry
-            self._balance.move("parked", "in_flight", parked)
-            self._balance.move("queued", "in_flight", len(taken) - parked)
         return taken
 
     def settle(self, settled: Sequence[tuple[Entry, Verdict]]) -> None:
         with self._lock:
             now = time.monotonic()
-            delivered = 0
             for entry, verdict in settled:
                 del self._in_flight[entry.token]
                 if isinstance(verdict, Parked):
                     kept = Entry(entry.line, entry.attempts + verdict.is_failure, entry.token)
                     heapq.heappush(self._parked, (now + verdict.after_s, entry.token, kept))
-                    self._balance.move("in_flight", "parked", 1)
                     continue
                 self._bytes -= len(entry.line)
                 if isinstance(verdict, Delivered):
-                    delivered += 1
+                    self._balance.delivered += 1
                 elif isinstance(verdict, Dead):
                     self.dead.append((entry.line, verdict))
-                    self._balance.move("in_flight", "dead", 1, verdict.reason)
+                    self._balance.dead[verdict.reason] += 1
                 else:
-                    self._balance.move("in_flight", "dropped", 1, verdict.reason)
-            self._balance.move("in_flight", "delivered", delivered)
+                    self._balance.dropped[verdict.reason] += 1
 
     def release(self) -> None:
         """Nobody will come for what is left: drop it, and count."""
         with self._lock:
-            fresh, parked = len(self._fresh), len(self._parked)
+            self._balance.dropped["shutdown"] += len(self._fresh) + len(self._parked)
             self._bytes -= sum(map(len, self._fresh)) + sum(len(entry.line) for _, _, entry in self._parked)
+            self._taken += len(self._fresh)
             self._fresh.clear()
             self._parked.clear()
-            self._balance.move("queued", "dropped", fresh, "shutdown")
-            self._balance.move("parked", "dropped", parked, "shutdown")
+
+    def refuse(self, reason: str) -> None:
+        """Count a call that came and could not be taken."""
+        with self._lock:
+            self._balance.drop(reason)
+
+    def lost(self) -> int:
+        with self._lock:
+            return self._balance.lost
+
+    def snapshot(self) -> dict[str, Any]:
+        with self._lock:
+            return self._balance.snapshot(
+                parked=len(self._parked), queued=len(self._fresh), in_flight=len(self._in_flight)
+            )
 
 
 class MemoryDelivery:
@@ -166,9 +175,7 @@ class MemoryDelivery:
         process.watch(self)
 
     def accept(self, line: bytes) -> None:
-        if os.getpid() != self._pid:  # a server that forks without running Python's hooks
-            self.after_fork()
-        if process.in_own_thread():
+        if threading.get_ident() in process.own_threads:
             return self.refuse("recursion")
         for queue in self._queues.values():
             if not queue.put(line):
@@ -179,8 +186,8 @@ class MemoryDelivery:
             self._lanes.drain(self._options.shutdown_timeout)
 
     def refuse(self, reason: str) -> None:
-        for balance in self._balances.values():
-            balance.accept("dropped", reason=reason)
+        for queue in self._queues.values():
+            queue.refuse(reason)
 
     def wake(self) -> None:
         for queue in self._queues.values():
@@ -190,7 +197,6 @@ class MemoryDelivery:
         deadline_s = time.monotonic() + timeout_s
         marks = {name: queue.mark() for name, queue in self._queues.items()}
         lost = self._lost()
-        flushed = [threading.Event() for _ in self._lanes.lanes]
         for queue, lane in zip(self._queues.values(), self._lanes.lanes, strict=True):
             queue.hurry()
             lane.hurry()
@@ -199,28 +205,28 @@ class MemoryDelivery:
                 lambda: all(self._queues[name].is_settled(mark) for name, mark in marks.items()),
                 max(0.0, deadline_s - time.monotonic()),
             )
-        for lane, event in zip(self._lanes.lanes, flushed, strict=True):
-            if self._lanes.is_running:
-                lane.flush_sender(event.set)
-            else:
-                lane.flush_now()
-                event.set()
-        did_flush = all(event.wait(max(0.0, deadline_s - time.monotonic())) for event in flushed)
-        return is_settled and did_flush and self._lost() == lost
+        return is_settled and self._lanes.flush_senders(deadline_s) and self._lost() == lost
 
     def shutdown(self, timeout_s: float) -> bool:
         lost = self._lost()
         return self._lanes.stop(timeout_s) and self._lost() == lost
 
     def stats(self) -> dict[str, dict[str, Any]]:
-        return {name: balance.snapshot() for name, balance in self._balances.items()}
+        return {name: queue.snapshot() for name, queue in self._queues.items()}
 
     def dead_letters(self, destination: str) -> list[tuple[bytes, Dead]]:
         """The latest calls this destination finally refused, with the reason."""
         return list(self._queues[destination].dead)
 
+    def before_fork(self) -> None:
+        """The child starts with new queues: nothing needs to be in a certain state."""
+
+    def after_fork_in_parent(self) -> None:
+        """See `before_fork`."""
+
     def after_fork(self) -> None:
-        self._build()
+        if self._pid != os.getpid():
+            self._build()
 
     def at_exit(self) -> None:
         if self._is_started:
@@ -232,13 +238,11 @@ class MemoryDelivery:
         self._is_started = False
         self._start_lock = threading.Lock()
         self._settled = threading.Condition()
-        self._balances: dict[str, Balance] = {}
         self._queues: dict[str, MemoryQueue] = {}
         lanes = []
         options = self._options
         for name, sender in self._senders().items():
-            self._balances[name] = Balance()
-            queue = MemoryQueue(self._balances[name], options.max_bytes or MAX_BYTES, options.flush_interval)
+            queue = MemoryQueue(options.max_bytes or MAX_BYTES, options.flush_interval)
             lane = Lane(
                 name,
                 queue,
@@ -265,4 +269,4 @@ class MemoryDelivery:
 
     def _lost(self) -> int:
         """Calls that were finally not delivered, those that a vendor has no form for aside."""
-        return sum(balance.lost() for balance in self._balances.values())
+        return sum(queue.lost() for queue in self._queues.values())

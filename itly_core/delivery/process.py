@@ -17,16 +17,17 @@ from weakref import WeakSet
 
 from .lane import Lane
 
-_own_threads: set[int] = set()  # idents of lane threads: what they call back into must not become new calls
-
-
-def in_own_thread() -> bool:
-    """Whether the caller is one of our own threads."""
-    return threading.get_ident() in _own_threads
+own_threads: set[int] = set()  # idents of lane threads: a call made in one, by a log handler say, would breed calls
 
 
 class Living(Protocol):
     """Something that has to be told when the process forks or ends."""
+
+    def before_fork(self) -> None:
+        """Nothing that a child must not inherit half-done may be open until `after_fork_in_parent`."""
+        ...
+
+    def after_fork_in_parent(self) -> None: ...
 
     def after_fork(self) -> None:
         """In the child: forget what is the parent's. Locks may be held by threads that are not here."""
@@ -46,8 +47,18 @@ def watch(delivery: Living) -> None:
     _living.add(delivery)
 
 
+def _before_fork() -> None:
+    for delivery in list(_living):
+        delivery.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for delivery in list(_living):
+        delivery.after_fork_in_parent()
+
+
 def _after_fork() -> None:
-    _own_threads.clear()
+    own_threads.clear()
     for delivery in list(_living):
         delivery.after_fork()
 
@@ -57,11 +68,11 @@ def _at_exit() -> None:
         delivery.at_exit()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)
 atexit.register(_at_exit)
 
 
-def _also_at_end_of_multiprocessing_child() -> None:
+def also_at_end_of_multiprocessing_child() -> None:
     """A forked child of multiprocessing ends without running atexit, but runs the finalizers of its own module."""
     global _finalized_pid
     util = sys.modules.get("multiprocessing.util")
@@ -84,7 +95,7 @@ class Lanes:
 
     def start(self) -> None:
         """Start a thread per lane. Where the interpreter allows none any more, `stop` does the work."""
-        _also_at_end_of_multiprocessing_child()
+        also_at_end_of_multiprocessing_child()
         for lane in self.lanes:
             thread = threading.Thread(target=_run, args=(lane,), name=f"itly-{lane.name}", daemon=True)
             try:
@@ -92,6 +103,18 @@ class Lanes:
             except RuntimeError:  # the interpreter is ending
                 return
             self._threads.append(thread)
+
+    def flush_senders(self, deadline_s: float) -> bool:
+        """Have every sender flush what it keeps back, in its own thread where there is one; whether all did in time."""
+        flushed = []
+        for lane in self.lanes:
+            if self.is_running:
+                done = threading.Event()
+                lane.flush_sender(done.set)
+                flushed.append(done)
+            else:
+                lane.flush_now()
+        return all(done.wait(max(0.0, deadline_s - time.monotonic())) for done in flushed)
 
     def stop(self, timeout_s: float) -> bool:
         """Deliver what can be delivered in time, and end; whether every lane ended."""
@@ -118,8 +141,8 @@ class Lanes:
 
 def _run(lane: Lane) -> None:
     ident = threading.get_ident()
-    _own_threads.add(ident)
+    own_threads.add(ident)
     try:
         lane.run()
     finally:
-        _own_threads.discard(ident)
+        own_threads.discard(ident)

@@ -57,6 +57,11 @@ Verdict = Delivered | Dead | Dropped | Parked
 class Source(Protocol):
     """The calls of one destination, in the order they were accepted."""
 
+    @property
+    def is_durable(self) -> bool:
+        """Whether what is not settled outlives the process, so that an ending lane need not wait for anything."""
+        ...
+
     def due_s(self, batch_size: int) -> float | None:
         """Seconds until there is a batch worth sending; 0 is now, None is never unless something is accepted."""
         ...

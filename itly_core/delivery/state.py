@@ -1,0 +1,314 @@
+"""What the shipper knows about a spool: cursors, parked calls, dead letters, counts. One SQLite file beside the calls.
+
+Losing it costs duplicates, never events: the files are the truth, and the cursors start at 0 again. Every change that
+belongs together is one transaction: a cursor never passes a call that is neither delivered nor kept here.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..log import Log
+
+STATE_FILE = "state.db"
+VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE cursor (file TEXT, destination TEXT, offset INTEGER NOT NULL, PRIMARY KEY (file, destination)) WITHOUT ROWID;
+CREATE TABLE parked (
+    id INTEGER PRIMARY KEY, destination TEXT NOT NULL, writer TEXT NOT NULL, not_before REAL NOT NULL,
+    attempts INTEGER NOT NULL, line BLOB NOT NULL
+);
+CREATE INDEX parked_due ON parked (destination, not_before);
+CREATE TABLE dead (
+    id INTEGER PRIMARY KEY, destination TEXT NOT NULL, writer TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
+    attempts INTEGER NOT NULL, since REAL NOT NULL, line BLOB NOT NULL
+);
+CREATE TABLE destination (name TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE tally (
+    writer TEXT, destination TEXT, place TEXT, reason TEXT, count INTEGER NOT NULL,
+    PRIMARY KEY (writer, destination, place, reason)
+) WITHOUT ROWID;
+"""
+
+
+_abandoned: list[sqlite3.Connection] = []
+
+
+class NewerState(Exception):
+    """The state was written by a later version of itly."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedRow:
+    """A call that waits by itself."""
+
+    id: int
+    writer: str
+    attempts: int
+    line: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A call that a destination finally refused. since: seconds since the epoch when it was."""
+
+    id: int
+    destination: str
+    reason: str
+    detail: str
+    attempts: int
+    since: float
+    line: bytes
+
+
+@dataclass(slots=True)
+class Settlement:
+    """Everything one batch changes for one destination, written at once."""
+
+    destination: str
+    cursors: dict[str, int]
+    parks: list[tuple[str, float, int, bytes]]  # writer, not before, attempts, line
+    deads: list[tuple[str, str, str, int, bytes]]  # writer, reason, detail, attempts, line
+    freed: list[int]  # parked rows that are settled, or replaced by one in `parks`
+    tallies: dict[tuple[str, str, str], int]  # (writer, place, reason): how many
+
+
+class State:
+    """The state of one spool. Threads may share it; only the elected shipper and the dlq commands write."""
+
+    def __init__(self, directory: Path, log: Log, *, is_reader: bool = False) -> None:
+        self._path = directory / STATE_FILE
+        self._log = log
+        self._is_reader = is_reader  # never creates, mends or changes anything
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One write: all of it or nothing."""
+        with self._lock:
+            connection = self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException as exc:
+                if isinstance(exc, sqlite3.DatabaseError):
+                    self.close()  # whatever it is, the next use starts from the file as it then is
+                else:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def read(self, query: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows; none, for a reader, where there is no state yet."""
+        with self._lock:
+            try:
+                return self._open().execute(query, arguments).fetchall()
+            except sqlite3.OperationalError:
+                if not self._is_reader:
+                    raise
+                return []
+
+    def close(self) -> None:
+        """Close the connection; the next use opens it again. Held over a fork it would corrupt the file."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def abandon(self) -> None:
+        """In a child that inherited an open connection: never use nor close it, which would touch the parent's locks."""
+        if self._connection is not None:
+            _abandoned.append(self._connection)
+
+    def lock_for_fork(self) -> None:
+        """No connection may be open, nor be opened, while the process forks."""
+        self._lock.acquire()
+        self.close()
+
+    def unlock_after_fork(self) -> None:
+        self._lock.release()
+
+    def register(self, names: Iterable[str], sizes: Mapping[str, int]) -> None:
+        """Take up destinations. One that is new to a spool in use starts now: at the end of the files as they are.
+
+        sizes: {file: bytes} at this moment.
+        """
+        with self.transaction() as db:
+            known = {name for (name,) in db.execute("SELECT name FROM destination")}
+            for name in names:
+                if name in known:
+                    continue
+                db.execute("INSERT INTO destination VALUES (?, ?)", (name, time.time()))
+                if known:
+                    rows = [(file, name, size) for file, size in sizes.items()]
+                    db.executemany("INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)", rows)
+
+    def cursors(self, destination: str) -> dict[str, int]:
+        """{file: offset} up to which this destination is done."""
+        return dict(self.read("SELECT file, offset FROM cursor WHERE destination = ?", (destination,)))
+
+    def next_due(self, destination: str) -> float | None:
+        """When the first parked call may be tried, in seconds since the epoch."""
+        rows = self.read("SELECT min(not_before) FROM parked WHERE destination = ?", (destination,))
+        return float(rows[0][0]) if rows and rows[0][0] is not None else None
+
+    def due(self, destination: str, now_s: float, limit: int) -> list[ParkedRow]:
+        rows = self.read(
+            "SELECT id, writer, attempts, line FROM parked WHERE destination = ? AND not_before <= ? ORDER BY id LIMIT ?",
+            (destination, now_s, limit),
+        )
+        return [ParkedRow(*row) for row in rows]
+
+    def settle(self, change: Settlement) -> None:
+        name = change.destination
+        now_s = time.time()
+        with self.transaction() as db:
+            db.executemany(
+                "INSERT INTO cursor VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET offset = max(offset, excluded.offset)",
+                [(file, name, offset) for file, offset in change.cursors.items()],
+            )
+            db.executemany("DELETE FROM parked WHERE id = ?", [(row,) for row in change.freed])
+            db.executemany(
+                "INSERT INTO parked (destination, writer, not_before, attempts, line) VALUES (?, ?, ?, ?, ?)",
+                [(name, *row) for row in change.parks],
+            )
+            db.executemany(
+                "INSERT INTO dead (destination, writer, reason, detail, attempts, line, since) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(name, *row, now_s) for row in change.deads],
+            )
+            db.executemany(
+                "INSERT INTO tally VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+                [(writer, name, place, reason, n) for (writer, place, reason), n in change.tallies.items()],
+            )
+
+    def forget_file(self, file: str) -> None:
+        """The file is deleted."""
+        with self.transaction() as db:
+            db.execute("DELETE FROM cursor WHERE file = ?", (file,))
+
+    def fold(self, living: Iterable[str]) -> None:
+        """Add the tallies of writers that are gone to those of nobody, so that they do not pile up."""
+        kept = [*living, ""]
+        marks = ",".join("?" * len(kept))
+        with self.transaction() as db:
+            db.execute(
+                "INSERT INTO tally SELECT '', destination, place, reason, sum(count) FROM tally "  # noqa: S608  # marks only
+                f"WHERE writer NOT IN ({marks}) GROUP BY destination, place, reason "
+                "ON CONFLICT DO UPDATE SET count = count + excluded.count",
+                kept,
+            )
+            db.execute(f"DELETE FROM tally WHERE writer NOT IN ({marks})", kept)  # noqa: S608
+
+    def tallies(self, writer: str | None = None) -> list[tuple[str, str, str, int]]:
+        """(destination, place, reason, count) of one writer's calls, or of all."""
+        where, arguments = ("", ()) if writer is None else ("WHERE writer = ?", (writer,))
+        query = f"SELECT destination, place, reason, sum(count) FROM tally {where} GROUP BY destination, place, reason"  # noqa: S608
+        return self.read(query, arguments)
+
+    def parked_counts(self, writer: str | None = None) -> dict[str, int]:
+        """{destination: parked calls} of one writer, or of all."""
+        where, arguments = ("", ()) if writer is None else ("WHERE writer = ?", (writer,))
+        query = f"SELECT destination, count(*) FROM parked {where} GROUP BY destination"  # noqa: S608
+        return dict(self.read(query, arguments))
+
+    def dead_letters(self, destination: str | None = None, ids: Sequence[int] | None = None) -> list[DeadLetter]:
+        """Dead letters, oldest first."""
+        conditions, arguments = ["1"], list[Any]()
+        if destination is not None:
+            conditions.append("destination = ?")
+            arguments.append(destination)
+        if ids is not None:
+            conditions.append(f"id IN ({','.join('?' * len(ids))})")
+            arguments += ids
+        query = "SELECT id, destination, reason, detail, attempts, since, line FROM dead WHERE "
+        return [DeadLetter(*row) for row in self.read(query + " AND ".join(conditions) + " ORDER BY id", arguments)]
+
+    def replay(self, ids: Sequence[int]) -> int:
+        """Have dead letters tried again, under the ids they had; how many."""
+        moved = 0
+        with self.transaction() as db:
+            for row in ids:
+                db.execute(
+                    "INSERT INTO parked (destination, writer, not_before, attempts, line) "
+                    "SELECT destination, writer, 0, 0, line FROM dead WHERE id = ?",
+                    (row,),
+                )
+                # What is tried again is no longer dead: the balance of its writer must say so.
+                db.execute(
+                    "UPDATE tally SET count = count - 1 WHERE place = 'dead' AND (writer, destination, reason) = "
+                    "(SELECT writer, destination, reason FROM dead WHERE id = ?)",
+                    (row,),
+                )
+                moved += db.execute("DELETE FROM dead WHERE id = ?", (row,)).rowcount
+        return moved
+
+    def purge(self, ids: Sequence[int]) -> int:
+        """Delete dead letters for good; how many. They stay counted."""
+        with self.transaction() as db:
+            return sum(db.execute("DELETE FROM dead WHERE id = ?", (row,)).rowcount for row in ids)
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            try:
+                self._connection = self._connect()
+            except sqlite3.DatabaseError as exc:
+                is_garbage = not isinstance(exc, sqlite3.OperationalError) or "no such" in str(exc)
+                if self._is_reader or not is_garbage:
+                    raise
+                self._set_aside(exc)
+                self._connection = self._connect()
+        return self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._is_reader:
+            return sqlite3.connect(
+                f"{self._path.absolute().as_uri()}?mode=ro", timeout=5.0, uri=True, check_same_thread=False
+            )
+        if not self._path.exists():
+            os.close(os.open(self._path, os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite would make it readable by all
+        connection = sqlite3.connect(self._path, timeout=5.0, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+            if version > VERSION:
+                raise NewerState(f"{self._path} is of format {version}; this itly knows {VERSION}: install a newer one")
+            if version == 0:
+                _create(connection)
+            connection.execute("SELECT count(*) FROM cursor").fetchall()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _set_aside(self, exc: Exception) -> None:
+        """The file is no state: keep it for whoever wants to look, and start anew."""
+        aside = self._path.with_name(f"{STATE_FILE}.corrupt-{int(time.time())}")
+        self._log.error(
+            f"{self._path} cannot be used ({exc}); it is kept as {aside.name}. Delivery starts from the beginning of the "
+            "files: some calls are sent twice, with the same ids"
+        )
+        os.replace(self._path, aside)
+        for suffix in ("-wal", "-shm"):
+            self._path.with_name(STATE_FILE + suffix).unlink(missing_ok=True)
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    """Several processes may open a new file at once: the first one makes the tables."""
+    connection.execute("BEGIN IMMEDIATE")
+    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    if version == 0:
+        for statement in _SCHEMA.split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
