@@ -136,10 +136,11 @@ def render(plan: Plan) -> dict[str, bytes]:
     digest = _digest(plan)
     sections = list(_read(plan))
     module = _module(plan, sections)
+    silent = neutral(module)
     code = {}
     for name, write in (("__init__.py", _runtime), ("__init__.pyi", _stub)):
         source = _text(write(module))
-        prove(source, _text(write(neutral(module))))
+        prove(source, _text(write(silent)))
         code[name] = source.encode()
     code["py.typed"] = b""
     code["requirements.txt"] = _text([MARKER, f"itly-web>={VERSION}"]).encode()
@@ -548,15 +549,23 @@ def plan_json(document: Mapping[str, Any]) -> bytes:
     return f"{visible_json(text)}\n".encode()
 
 
+def digest_of(document: Mapping[str, Any]) -> str:
+    """A hash over a document, however it is laid out.
+
+    Raises:
+        ValueError, TypeError: it has a value or text that JSON has no form for.
+    """
+    return sha256(json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False).encode())
+
+
 def _digest(plan: Plan) -> str:
     """A hash over all that the plan says, wherever it came from."""
     parts = {field: value for field, value in vars(plan).items() if field != "origin"}
     try:
-        text = json.dumps(_plain(parts), sort_keys=True, ensure_ascii=False, allow_nan=False)
-        return sha256(text.encode())
+        return digest_of(_plain(parts))
     except UnicodeEncodeError as exc:
         raise PlanError(f"contains text that is no Unicode: {exc.object[exc.start : exc.end]!a}") from exc
-    except (TypeError, ValueError) as exc:
+    except (TypeError, ValueError, RecursionError) as exc:
         raise PlanError(f"contains a value that JSON has no form for: {exc}") from exc
 
 

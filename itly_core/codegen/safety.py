@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import itertools
 import re
 from collections.abc import Mapping
 from enum import Enum
@@ -60,16 +61,15 @@ def _json_escape(char: str) -> str:
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
-_STATEMENTS = (
+_FORMS = frozenset({
     ast.Module, ast.ImportFrom, ast.Import, ast.alias, ast.Assign, ast.AnnAssign, ast.Expr, ast.FunctionDef, ast.ClassDef,
-    ast.arguments, ast.arg,
-)  # fmt: skip
-_EXPRESSIONS = (
-    ast.Constant, ast.Name, ast.Load, ast.Store, ast.Attribute, ast.Call, ast.Dict, ast.List, ast.Tuple, ast.Subscript,
-    ast.BinOp, ast.BitOr,
-)  # fmt: skip
+    ast.arguments, ast.arg, ast.Constant, ast.Name, ast.Load, ast.Store, ast.Attribute, ast.Call, ast.Dict, ast.List,
+    ast.Tuple, ast.Subscript, ast.BinOp, ast.BitOr,
+})  # fmt: skip
 _CALLED = frozenset({"Package", "TypedDict", "_deprecated", "_given"})
-_METHODS = frozenset({"__init__", "event", "identify", "group", "page"})
+_CALLED_METHODS = frozenset({"__init__", "event", "identify", "group", "page"})
+_NEUTRAL = "x"
+_NEUTRAL_STRING = re.compile(r'""".*?"""|"[^"]*"', re.DOTALL)  # names and neutral texts need no escapes
 
 
 class UnsafeCode(RuntimeError):
@@ -77,48 +77,52 @@ class UnsafeCode(RuntimeError):
 
 
 def prove(source: str, neutral: str) -> None:
-    """That the source is of the few forms we write, and of exactly the form it has when every text says nothing.
+    """That the source has only the few forms we write, and that it is the neutral one but for its strings.
 
-    neutral: the same file, rendered with all texts of the plan replaced.
+    neutral: the same file, rendered with every text of the plan replaced. Python's own parser says where the strings of
+    the source are; with those replaced as well the two must be equal, comments included.
 
     Raises:
-        UnsafeCode: it is not.
+        UnsafeCode: they are not.
     """
     try:
-        tree, expected = ast.parse(source), ast.parse(neutral)
+        tree = ast.parse(source)
     except (SyntaxError, ValueError) as exc:
         raise UnsafeCode(f"generated code does not compile: {exc}") from exc
+    strings = []
     for node in ast.walk(tree):
-        if not isinstance(node, _STATEMENTS + _EXPRESSIONS):
-            raise UnsafeCode(f"generated code has a {type(node).__name__} at line {getattr(node, 'lineno', '?')}")
+        form = node.__class__
+        if form not in _FORMS:
+            raise UnsafeCode(f"generated code has a {form.__name__} at line {getattr(node, 'lineno', '?')}")
         if isinstance(node, ast.Call) and not _is_ours(node.func):
             raise UnsafeCode(f"generated code calls something else at line {node.lineno}")
-    if _form(tree) != _form(expected):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            strings.append(node)
+    if _without(strings, source) != _NEUTRAL_STRING.sub(literal(_NEUTRAL), neutral):
         raise UnsafeCode("texts of the plan change the form of generated code")
 
 
 def _is_ours(called: ast.expr) -> bool:
     if isinstance(called, ast.Name):
         return called.id in _CALLED
-    return isinstance(called, ast.Attribute) and called.attr in _METHODS
+    return isinstance(called, ast.Attribute) and called.attr in _CALLED_METHODS
 
 
-def _form(tree: ast.AST) -> list[Any]:
-    """Everything of a tree but what its constants say."""
-    found: list[Any] = []
-    for node in ast.walk(tree):
-        found.append(type(node))
-        if isinstance(node, ast.Constant):
-            found.append(type(node.value))
-            continue
-        for name, value in ast.iter_fields(node):
-            if isinstance(value, str | int):
-                found.append(value)
-            elif isinstance(value, list):
-                found.append((name, len(value)))
-            else:
-                found.append(name if value is not None else None)
-    return found
+def _without(strings: list[ast.Constant], source: str) -> str:
+    """The source with neutral strings for these."""
+    lines = source.encode().split(b"\n")
+    starts = list(itertools.accumulate((len(line) + 1 for line in lines), initial=0))
+    data = b"\n".join(lines)
+    spans = sorted(
+        (starts[node.lineno - 1] + node.col_offset, starts[(node.end_lineno or 0) - 1] + (node.end_col_offset or 0))
+        for node in strings
+    )
+    kept, at = [], 0
+    for start, end in spans:
+        kept.append(data[at:start])
+        at = end
+    kept.append(data[at:])
+    return literal(_NEUTRAL).encode().join(kept).decode()
 
 
 def neutral(value: T) -> T:
@@ -130,7 +134,7 @@ def _neutral(value: Any) -> Any:
     if isinstance(value, PythonName | Enum):
         return value
     if isinstance(value, str):
-        return "x"
+        return _NEUTRAL
     if isinstance(value, tuple | list):
         return type(value)(map(_neutral, value))
     if isinstance(value, Mapping):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import ConfigError
-from .render import MARKER, PLAN_FILE, plan_json, sha256
+from .render import MARKER, PLAN_FILE, digest_of, sha256
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class _Package:
             if isinstance(given, str) and name == os.path.basename(name) and name not in ("", ".", "..")
         }
         found = {name: data for name in sorted({*files, *recorded}) if (data := _content(path / name)) is not None}
-        return cls(found, recorded, digest is not None and digest == sha256(plan_json(document)))
+        return cls(found, recorded, _is_intact(document, digest))
 
     def is_edited(self, name: str) -> bool:
         if name == PLAN_FILE:
@@ -140,6 +140,13 @@ def _json_object(data: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _is_intact(document: Mapping[str, Any], digest: object) -> bool:
+    try:
+        return digest == digest_of(document)
+    except ValueError:  # text or numbers that we never write
+        return False
 
 
 def _replace(path: Path, changed: Mapping[str, bytes], before: Mapping[str, bytes | None]) -> None:
