@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jsonschema
@@ -115,15 +115,13 @@ def check(schema: dict[str, Any], part: Part) -> None:
         validator.check_schema(schema, format_checker=jsonschema.FormatChecker(formats=()))
     except jsonschema.SchemaError as exc:
         raise part.at(*exc.absolute_path).error(_shortened(exc.message)) from exc
-    _refuse_outside_references(schema, draft, part)
+    _refuse_bad_references(schema, draft, part)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             compile_schema(schema)
     except PlanError as exc:
         raise (_bad_pattern(part) or part).error(exc.message) from exc
-    except RecursionError as exc:
-        raise part.error("refers to itself without end") from exc
 
 
 def _bad_pattern(part: Part) -> Part | None:
@@ -143,19 +141,22 @@ def _shortened(text: str) -> str:
     return line if len(line) <= 300 else f"{line[:300]}…"
 
 
-def _refuse_outside_references(schema: dict[str, Any], draft: Draft, part: Part) -> None:
+def _refuse_bad_references(schema: dict[str, Any], draft: Draft, part: Part) -> None:
+    """References must stay inside, lead somewhere, and not lead back to themselves before a property or item is reached."""
     specification = _SPECIFICATIONS[draft]
     resource = specification.create_resource(schema)
     registry = referencing.Registry().with_resource(resource.id() or "", resource).crawl()
     # What a reference leads to may stand where no keyword looks for schemas, so it is walked as well, once.
     pending = [(resource, registry.resolver(resource.id() or ""))]
-    seen: set[int] = set()
+    seen: dict[int, dict[str, Any]] = {}
+    same_value: dict[int, list[int]] = {}  # from a schema to those that judge the same value
     while pending:
         resource, resolver = pending.pop()
         contents = resource.contents
         if id(contents) in seen or not isinstance(contents, dict):
             continue
-        seen.add(id(contents))
+        seen[id(contents)] = contents
+        same_value[id(contents)] = [id(below) for below in _in_place(contents)]
         for keyword in _REFERENCES:
             reference = contents.get(keyword)
             if not isinstance(reference, str):
@@ -167,17 +168,49 @@ def _refuse_outside_references(schema: dict[str, Any], draft: Draft, part: Part)
                 found = resolver.lookup(reference)
             except referencing.exceptions.Unresolvable as exc:
                 raise _place(part, contents, keyword).error(f"{reference!r} leads nowhere in this schema") from exc
+            same_value[id(contents)].append(id(found.contents))
             pending.append((specification.create_resource(found.contents), found.resolver))
         pending.extend((below, resolver.in_subresource(below)) for below in resource.subresources())
+    looping = _on_a_loop(same_value)
+    if looping is not None:
+        raise _place(part, seen[looping], None).error("refers to itself without end")
 
 
-def _place(part: Part, contents: Any, keyword: str) -> Part:
-    """Where in the document the keyword stands. Searched only to report an error; identity, since the schema's values
-    are the document's own."""
+def _in_place(schema: dict[str, Any]) -> Iterator[Any]:
+    """The schemas inside that judge the same value, not one of its properties or items."""
+    for keyword in ("allOf", "anyOf", "oneOf"):
+        yield from schema[keyword] if isinstance(schema.get(keyword), list) else ()
+    for keyword in ("dependentSchemas", "dependencies"):
+        yield from schema[keyword].values() if isinstance(schema.get(keyword), dict) else ()
+    yield from (schema[keyword] for keyword in ("not", "if", "then", "else") if keyword in schema)
+
+
+def _on_a_loop(edges: Mapping[int, Sequence[int]]) -> int | None:
+    """A node that a way leads back to; None if there is none."""
+    done: set[int] = set()
+    for start in edges:
+        way: dict[int, Iterator[int]] = {} if start in done else {start: iter(edges[start])}
+        while way:
+            node, following = next(reversed(way.items()))
+            below = next((other for other in following if other in edges and other not in done), None)
+            if below is None:
+                done.add(node)
+                del way[node]
+            elif below in way:
+                return below
+            else:
+                way[below] = iter(edges[below])
+    return None
+
+
+def _place(part: Part, contents: Any, keyword: str | None) -> Part:
+    """Where in the document a schema, or a keyword of it, stands. Searched only to report an error; by identity, since
+    a raw schema's values are the document's own."""
+    keys = () if keyword is None else (keyword,)
     for found in _walk(part):
         if found.value is contents:
-            return found.at(keyword)
-    return part.at(keyword)
+            return found.at(*keys)
+    return part.at(*keys)
 
 
 def _walk(part: Part) -> Iterator[Part]:

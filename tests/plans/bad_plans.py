@@ -137,6 +137,12 @@ BAD_PLANS = {
     "a remote reference behind a local one": _event(
         ".schema.odd.place.$ref", "is outside this schema",
         "schema: {allOf: [{$ref: '#/odd/place'}], odd: {place: {$ref: 'http://x.example/s'}}}"),
+    "a reference to itself": _event(".schema", "refers to itself without end", "schema: {$ref: '#'}"),
+    "references in a circle": _event(
+        ".schema.definitions.b", "refers to itself without end",
+        "schema: {not: {$ref: '#/definitions/b'}, definitions: {b: {anyOf: [{}, {$ref: '#/definitions/b'}]}}}"),
+    "a type that is itself": _bad(3, "types.A", "refers to itself without end",
+                                  "itly: 1\ntypes:\n  A: {type: [A, string]}\n"),
     "a remote dynamic reference": _event(
         ".schema.$dynamicRef", "is outside this schema",
         "schema: {$schema: 'https://json-schema.org/draft/2020-12/schema', $dynamicRef: 'https://x.example/s#m'}"),
