@@ -85,7 +85,7 @@ class AppState:
         self._made_for = self._circumstances()
         self.settings = self._read_settings()
         self._reader = Reader(view, user_id, self.settings.rules)
-        self.recorder: Recorder | None = None  # under a test runner: what would have been sent
+        self._recorder: Recorder | None = None
         self._client: Client | Disabled | None = None
         self.package = _generated_package(self.settings.web.package)
         if self.package is None:
@@ -102,6 +102,13 @@ class AppState:
         if self._client is None:
             raise NotLoaded(f"there is no package {self.settings.web.package!r}: generate it with `flask itly pull`")
         return self._client
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """Under a test runner, what would have been sent."""
+        if not self._is_settled:
+            self._settle()
+        return self._recorder
 
     def scope(self) -> Scope | None:
         """The scope of the request being handled, made when first asked for; None outside any."""
@@ -182,10 +189,12 @@ class AppState:
             from itly_core.testing import Recorder
 
             delivery = Recorder()
-        self.package, self.recorder = package, delivery
+        self.package, self._recorder = package, delivery
         options = self.settings.options
         if delivery is None and not (options.disabled or options.is_development or _is_configured(options)):
-            self._app.logger.warning("itly: no destination is configured, so events go nowhere; see ITLY['DESTINATIONS']")
+            self._app.logger.warning(
+                "itly: no destination is configured, so events go nowhere; see ITLY['DESTINATIONS']"
+            )
         self._client = package.start(options, scope=self.scope, delivery=delivery)
         package.resolver = partial(_current_client, package)
 

@@ -62,7 +62,13 @@ def serve(package_dir: Path, sink: LocalSink) -> Callable[..., Any]:
 
 @contextmanager
 def serving(
-    package_dir: Path, sink: LocalSink, kind: str, *options: str, env: dict[str, str] | None = None, **settings: Any
+    package_dir: Path,
+    sink: LocalSink,
+    kind: str,
+    *options: str,
+    app: str = "tests.flask.site_app:create_app()",
+    env: dict[str, str] | None = None,
+    **settings: Any,
 ) -> Iterator[Server]:
     """kind: gunicorn or flask (its development server). settings: of ITLY, laid over those that send to the sink."""
     given = {
@@ -74,9 +80,9 @@ def serving(
     }
     if kind == "gunicorn":
         where = ["--bind", "127.0.0.1:0", "--no-control-socket", "--graceful-timeout", "5"]
-        command = ["gunicorn", *where, *options, "tests.flask.site_app:create_app()"]
+        command = ["gunicorn", *where, *options, app]
     else:
-        command = ["flask", "--app", "tests.flask.site_app", "run", "--port", "0", *options]
+        command = ["flask", "--app", app, "run", "--port", "0", *options]
     paths = {"PYTHONPATH": f"{package_dir}:{ROOT}", "SITE_ITLY": json.dumps(given)}
     with Server(command, cwd=package_dir, env={**paths, **(env or {})}) as server:
         yield server

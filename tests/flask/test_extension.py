@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
+import subprocess
 import sys
 import threading
 import types
@@ -20,6 +22,8 @@ import pytest
 from itly_core import codegen, plans
 from itly_core.errors import ConfigError, InvalidEvent, NotLoaded
 from itly_web.flask import Itly, copy_scope
+from sample_projects.local_sink import LocalSink
+from tests.flask.conftest import ROOT
 
 CreateApp = Callable[..., flask.Flask]
 
@@ -59,7 +63,9 @@ def test_one_extension_object_serves_several_apps(itly: ModuleType) -> None:
 def test_43_two_apps_with_different_packages_do_not_meet(
     itly: ModuleType, create_app: CreateApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "plan.yaml").write_text("itly: 1\nplan: {name: Other, version: 1.0.0}\nevents: {Done: {properties: {}}}\n")
+    (tmp_path / "plan.yaml").write_text(
+        "itly: 1\nplan: {name: Other, version: 1.0.0}\nevents: {Done: {properties: {}}}\n"
+    )
     codegen.write(codegen.render(plans.load("plan.yaml", base=tmp_path)), tmp_path / "other_events")
     monkeypatch.syspath_prepend(str(tmp_path))
     first, second = create_app(), flask.Flask("second")
@@ -126,6 +132,30 @@ def test_53_calls_are_recorded_and_never_sent(create_app: CreateApp, itly: Modul
 
     assert places(app) == ["test"]
     assert itly.stats() == {}
+
+
+TESTING_SET_LATE = """
+from tests.flask.site_app import create_app
+app = create_app(ITLY={"CONTEXT": {"version": "1"}, "DESTINATIONS": {"amplitude": {"api_key": "AK", "endpoint": "%s"}}})
+app.config["TESTING"] = True
+app.test_client().get("/seen/test")
+app.extensions["itly"].client().flush(5)
+print(app.extensions["itly"].recorder.names)
+"""
+
+
+def test_53_testing_set_after_init_app_counts_without_pytest(package_dir: Path, sink: LocalSink) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(
+        [sys.executable, "-c", TESTING_SET_LATE % sink.amplitude_url],
+        env={**env, "PYTHONPATH": f"{package_dir}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.stdout == "['Seen']\n", done.stderr
+    assert sink.requests == []
 
 
 def test_recording_needs_no_vendor_key(create_app: CreateApp) -> None:
@@ -371,6 +401,16 @@ def test_58_a_request_is_not_kept_alive(create_app: CreateApp) -> None:
     assert seen[0]() is None
 
 
+def test_an_app_that_is_dropped_is_freed(create_app: CreateApp) -> None:
+    app = create_app()
+    app.test_client().get("/seen/x").close()
+    seen = weakref.ref(app)
+    del app
+    gc.collect()
+
+    assert seen() is None
+
+
 def test_29_the_body_stays_the_views_own(create_app: CreateApp) -> None:
     app = create_app()
 
@@ -393,7 +433,7 @@ def test_29_the_body_stays_the_views_own(create_app: CreateApp) -> None:
 )
 def test_31_hostile_requests_are_answered_as_ever(create_app: CreateApp, path: str, headers: dict[str, str]) -> None:
     app = create_app()
-    answer = app.test_client().get(path, headers=headers)
+    answer = app.test_client(use_cookies=False).get(path, headers=headers)
 
     assert answer.status_code == 200
     assert len(calls(app)) == 1

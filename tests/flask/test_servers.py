@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import time
@@ -60,6 +61,22 @@ def test_1_every_worker_delivers(serve: Callable[..., Any], sink: LocalSink, opt
 
     assert {event["event_properties"]["where"] for event in sink.events()} == {f"pid {pid}" for pid in set(pids)}
     assert len(sink.events()) == len(pids)
+
+
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=["plain", "preload"])
+def test_43_two_apps_in_one_process_use_a_key_each(
+    serve: Callable[..., Any], sink: LocalSink, options: tuple[str, ...]
+) -> None:
+    with serve("gunicorn", *options, app="tests.flask.two_apps:application") as server:
+        for path in ("/seen/a", "/second/seen/b", "/seen/c", "/second/seen/d"):
+            requests.get(f"{server.url}{path}", timeout=10)
+        sink.wait_for(4)
+
+    by_key: dict[str, set[str]] = {}
+    for request in sink.requests:
+        places = {event["event_properties"]["where"] for event in request.events}
+        by_key.setdefault(json.loads(request.body)["api_key"], set()).update(places)
+    assert by_key == {"first-key": {"a", "c"}, "second-key": {"b", "d"}}
 
 
 def test_8_a_worker_told_to_stop_delivers_what_it_accepted(serve: Callable[..., Any], sink: LocalSink) -> None:
@@ -246,7 +263,9 @@ def test_requests_at_once_do_not_mix_users(site: Server, site_sink: LocalSink) -
 def time_to_last_byte(url: str, *, close: bool = True) -> float:
     """Seconds until the whole body is there, as its Content-Length says."""
     started = time.monotonic()
-    with requests.get(url, stream=True, timeout=20, headers={"Connection": "close" if close else "keep-alive"}) as answer:
+    with requests.get(
+        url, stream=True, timeout=20, headers={"Connection": "close" if close else "keep-alive"}
+    ) as answer:
         size = int(answer.headers.get("Content-Length", 0))
         _ = answer.raw.read(size) if size else answer.content
         return time.monotonic() - started
