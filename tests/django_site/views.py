@@ -151,6 +151,14 @@ async def async_whoever(request: HttpRequest) -> HttpResponse:
 
 
 @view
+async def async_endless(request: HttpRequest) -> HttpResponse:
+    itly.seen("user-1", where="known user")
+    itly.seen(where="waiting")
+    await asyncio.sleep(60)
+    return HttpResponse("never")
+
+
+@view
 async def async_loaded(request: HttpRequest) -> HttpResponse:
     await request.auser()
     itly.seen(where="loaded")
