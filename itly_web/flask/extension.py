@@ -181,6 +181,8 @@ class AppState:
                 self._made_for = circumstances
                 self.settings = self._read_settings()
                 self._start(package)
+            if self._recorder is None and not _leads_somewhere(self.settings.options):
+                self._app.logger.warning("itly: events go nowhere: ITLY['DESTINATIONS'] names no destination")
             self._is_settled = True
 
     def _start(self, package: Package) -> None:
@@ -190,12 +192,7 @@ class AppState:
 
             delivery = Recorder()
         self.package, self._recorder = package, delivery
-        options = self.settings.options
-        if delivery is None and not (options.disabled or options.is_development or _is_configured(options)):
-            self._app.logger.warning(
-                "itly: no destination is configured, so events go nowhere; see ITLY['DESTINATIONS']"
-            )
-        self._client = package.start(options, scope=self.scope, delivery=delivery)
+        self._client = package.start(self.settings.options, scope=self.scope, delivery=delivery)
         package.resolver = partial(_current_client, package)
 
 
@@ -276,9 +273,10 @@ def _generated_package(name: str) -> Package | None:
     return package
 
 
-def _is_configured(options: Options) -> bool:
-    """Whether events have somewhere to go, or were told to go nowhere."""
-    return options.destinations.all.disabled or bool(options.destinations.enabled())
+def _leads_somewhere(options: Options) -> bool:
+    """Whether events have somewhere to go, or were told to go nowhere. Development prints them."""
+    is_off = options.disabled or options.destinations.all.disabled
+    return is_off or options.is_development or bool(options.destinations.enabled())
 
 
 def _settings(config: Config, *, is_debug: bool, needs_keys: bool) -> Settings:

@@ -153,6 +153,13 @@ def test_14_a_file_is_delivered_after_although_it_never_says_it_was_sent(
         assert sink.wait_for(1)[0]["event_properties"]["where"] == "file"
 
 
+def test_production_without_a_destination_says_so_at_the_first_event(serve: Callable[..., Any]) -> None:
+    with serve("gunicorn", DESTINATIONS={}) as server:
+        assert requests.get(f"{server.url}/seen/nowhere", timeout=10).text == "nowhere"
+
+        server.wait_for_line("events go nowhere")
+
+
 @pytest.fixture(scope="module")
 def site_sink() -> Iterator[LocalSink]:
     with LocalSink() as running:

@@ -16,7 +16,7 @@ blueprint = Blueprint("posts", __name__)
 def index() -> ResponseReturnValue:
     tag = request.args.get("tag", "")
     found = store.posts(tag=tag)
-    itly.page(category="Blog", name="Posts", posts=len(found), tag=tag or None)
+    itly.page(category="Blog", name="Posts", posts=len(found), tag=tag)
     return render_template("index.html", posts=found, tag=tag)
 
 

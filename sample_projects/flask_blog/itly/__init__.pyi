@@ -142,7 +142,7 @@ def page(
 
     Args:
         posts: Optional, >= 0. How many posts the page shows.
-        tag: Optional.
+        tag: Optional. What the posts are about; empty for all of them.
     """
 
 def comment_posted(
