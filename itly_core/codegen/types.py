@@ -14,7 +14,6 @@ from functools import reduce
 from typing import Any
 
 import jsonschema
-from jsonschema.exceptions import UnknownType
 from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT4, DRAFT6, DRAFT7, DRAFT201909, DRAFT202012
@@ -138,8 +137,6 @@ def read_properties(schema: Mapping[str, Any]) -> Properties:
         return _Reader(schema).properties()
     except Unresolvable as exc:
         raise PlanError(f"$ref {exc.ref!r} leads nowhere inside the schema") from exc
-    except UnknownType as exc:
-        raise PlanError(f"unknown type {exc.type!r}") from exc
     except RecursionError as exc:
         raise PlanError("the schema is nested too deeply, or refers to itself without end") from exc
 
@@ -257,7 +254,7 @@ class _Reader:
         if not isinstance(reference, str):
             return None
         found = node.resolver.lookup(reference)
-        if isinstance(found.contents, Mapping) and "$schema" in found.contents:
+        if isinstance(found.contents, Mapping) and _is_meta_schema(found.contents):
             return None
         return reference, _Node(found.contents, found.resolver)
 
@@ -366,6 +363,8 @@ class _Reader:
 
     def type_of(self, node: _Node, path: tuple[str, ...]) -> Type:
         """The type of a schema's values. path: the words for a name, should it need one."""
+        reference, node = self.followed(node)
+        words = path if reference is None else (re.split(r"[#/]", reference)[-1] or "properties",)
         if not isinstance(node.schema, Mapping):
             return NEVER if node.schema is False else ANY
         ident = id(node.schema)
@@ -374,25 +373,37 @@ class _Reader:
         if ident in self.open:  # it contains itself: by name, then
             index = self.open[ident]
             if index is None:
-                index = self.open[ident] = self.reserve(path)
+                index = self.open[ident] = self.reserve(words)
             return (Named(index),)
         self.open[ident] = None
-        found = self.read(node, path)
+        found = self.read(node, words)
         index = self.open.pop(ident)
+        if index is None and reference is not None and not all(isinstance(atom, Plain | Named) for atom in found):
+            index = self.reserve(words)  # what a plan gives a name has one here, unless it is as short as a name
         if index is not None and found != (Named(index),):
-            self.definitions[index] = Definition(path, alias=found)
+            self.definitions[index] = Definition(words, alias=found)
             found = (Named(index),)
         self.done[ident] = found
         return found
+
+    def followed(self, node: _Node) -> tuple[str | None, _Node]:
+        """The schema behind references that nothing stands beside, and the last of these references."""
+        last, seen = None, {id(node.schema)}
+        while isinstance(node.schema, Mapping) and (self.is_legacy or not any(map(_says_something, node.schema))):
+            target = self.referenced(node)
+            if target is None:
+                break
+            last, node = target
+            if id(node.schema) in seen:
+                raise PlanError(f"$ref {last!r} leads to itself")
+            seen.add(id(node.schema))
+        return last, node
 
     def reserve(self, path: tuple[str, ...]) -> int:
         self.definitions.append(Definition(path))
         return len(self.definitions) - 1
 
     def read(self, node: _Node, path: tuple[str, ...]) -> Type:
-        target = self.referenced(node)
-        if target is not None and (self.is_legacy or not any(map(_says_something, node.schema))):
-            return self.read_reference(*target)
         parts = list(self.parts(node))
         if any(part.schema is False for part in parts):
             return NEVER
@@ -416,16 +427,6 @@ class _Reader:
                 if branches:
                     own = narrowed(own, union(atom for branch in branches for atom in branch))
         return own
-
-    def read_reference(self, reference: str, target: _Node) -> Type:
-        words = (re.split(r"[#/]", reference)[-1] or "properties",)
-        found = self.type_of(target, words)
-        if all(isinstance(atom, Plain | Named) for atom in found):
-            return found  # short enough to stand for itself
-        index = self.reserve(words)
-        self.definitions[index] = Definition(words, alias=found)
-        self.done[id(target.schema)] = (Named(index),)
-        return (Named(index),)
 
     def values(self, parts: Sequence[_Node], kinds: Sequence[str] | None) -> Type | None:
         """The type of an enumeration; None where there is none."""
@@ -451,7 +452,9 @@ class _Reader:
             return (SequenceOf(reduce(narrowed, [self.items(part, path) for part in parts], ANY)),)
         if kind == "object":
             return self.of_object(node, path, shares_name=len(kinds) == 1)
-        return (_BY_KIND[kind],) if kind in _BY_KIND else ANY
+        if kind not in _BY_KIND:
+            raise PlanError(f"unknown type {kind!r}")
+        return (_BY_KIND[kind],)
 
     def items(self, part: _Node, path: tuple[str, ...]) -> Type:
         schema, item_path = part.schema, (*path, "item")
@@ -492,6 +495,10 @@ _LIMITS = {
     "pattern": "matching {}",
     "format": "format {}",
 }
+
+
+def _is_meta_schema(schema: Mapping[str, Any]) -> bool:
+    return re.match("https?://json-schema.org/", str(schema.get("$id", schema.get("id")))) is not None
 
 
 def _says_something(keyword: str) -> bool:
