@@ -1,6 +1,7 @@
-"""One measurement of one library in one process: `python measure.py PART PEER URL COUNT`. Prints one JSON object.
+"""One library in one process, measured round by round: `python measure.py PART PEER URL`.
 
-PART is `caller`, `delivery`, `django` or `flask`; PEER a key of peers.PEERS, or `bare` for a request without any.
+Sets the library up, says `ready`, and then answers every number on standard input with one round of that many calls or
+requests, as a line of JSON. PART is a key of PARTS; PEER a key of peers.PEERS, or `bare` for a request without a call.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from event import properties
-from peers import PEERS, require_spool
+from event import USER, properties
+from peers import PEERS, Subject, require_spool
 
 Result = dict[str, Any]
+Round = Callable[[int], Result]
 
 
 def percentiles_us(times_ns: list[int]) -> Result:
@@ -36,28 +38,32 @@ def _clock_ns() -> int:
     return time.perf_counter_ns() - start
 
 
-def caller(peer: str, url: str, count: int) -> Result:
+def caller(peer: str, url: str) -> Round:
     """Microseconds of one call in the thread that makes it, with nothing being sent: single calls, then a loop's mean."""
     subject = PEERS[peer].build("off", url)
     track, clock = subject.track, time.perf_counter_ns
     for number in range(500):
         track(properties(number))
-    subject.drain()
-    times_ns = []
-    for number in range(count):
-        given = properties(number)
+
+    def one_round(count: int) -> Result:
+        subject.drain()
+        times_ns = []
+        for number in range(count):
+            given = properties(number)
+            start = clock()
+            track(given)
+            times_ns.append(clock() - start)
+        subject.drain()
+        prepared = [properties(number) for number in range(count)]
         start = clock()
-        track(given)
-        times_ns.append(clock() - start)
-    subject.drain()
-    prepared = [properties(number) for number in range(count)]
-    start = clock()
-    for given in prepared:
-        track(given)
-    return {**percentiles_us(times_ns), "mean": (clock() - start) / count / 1000}
+        for given in prepared:
+            track(given)
+        return {**percentiles_us(times_ns), "mean": (clock() - start) / count / 1000}
+
+    return one_round
 
 
-def profile(peer: str, url: str, count: int) -> Result:
+def profile(peer: str, url: str) -> Round:
     """Where a call's time goes, by cProfile (which itself makes small functions look larger than they are)."""
     import cProfile
     import pstats
@@ -65,16 +71,20 @@ def profile(peer: str, url: str, count: int) -> Result:
     subject = PEERS[peer].build("off", url)
     for number in range(500):
         subject.track(properties(number))
-    given = properties(0)
-    profiler = cProfile.Profile()
-    profiler.enable()
-    for _ in range(count):
-        subject.track(given)
-    profiler.disable()
-    rows = pstats.Stats(profiler).stats.items()  # type: ignore[attr-defined]
-    total = sum(row[2] for _, row in rows)
-    ranked = sorted(((row[2] / total, _place(where)) for where, row in rows), reverse=True)
-    return {"profile": [[round(share, 3), place] for share, place in ranked[:8]]}
+
+    def one_round(count: int) -> Result:
+        given = properties(0)
+        profiler = cProfile.Profile()
+        profiler.enable()
+        for _ in range(count):
+            subject.track(given)
+        profiler.disable()
+        rows = pstats.Stats(profiler).stats.items()  # type: ignore[attr-defined]
+        total = sum(row[2] for _, row in rows)
+        ranked = sorted(((row[2] / total, _place(where)) for where, row in rows), reverse=True)
+        return {"profile": [[round(share, 3), place] for share, place in ranked[:8]]}
+
+    return one_round
 
 
 def _place(where: tuple[str, int, str]) -> str:
@@ -82,26 +92,30 @@ def _place(where: tuple[str, int, str]) -> str:
     return function if file == "~" else f"{os.path.basename(file)}:{line} {function}"
 
 
-def delivery(peer: str, url: str, count: int) -> Result:
+def delivery(peer: str, url: str) -> Round:
     """From the first call until everything is acknowledged; and what the sink really has."""
     subject = PEERS[peer].build("best", url)
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    start, caller_start = time.perf_counter(), time.thread_time()
-    for number in range(count):
-        subject.track(properties(number))
-    caller_s = time.thread_time() - caller_start
-    subject.flush()
-    arrived = _wait_for(url, count)
-    span_s = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {
-        "events_per_s": arrived / span_s,
-        "cpu_ms_per_1000": cpu_s * 1e6 / max(arrived, 1),
-        "caller_cpu_ms_per_1000": caller_s * 1e6 / max(arrived, 1),
-        "lost": count - arrived,
-        "peak_rss_mb": after.ru_maxrss / 1024,
-    }
+
+    def one_round(count: int) -> Result:
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        start, caller_start = time.perf_counter(), time.thread_time()
+        for number in range(count):
+            subject.track(properties(number))
+        caller_s = time.thread_time() - caller_start
+        subject.flush()
+        arrived = _wait_for(url, count)
+        span_s = time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return {
+            "events_per_s": arrived / span_s,
+            "cpu_ms_per_1000": cpu_s * 1e6 / max(arrived, 1),
+            "caller_cpu_ms_per_1000": caller_s * 1e6 / max(arrived, 1),
+            "lost": count - arrived,
+            "peak_rss_mb": after.ru_maxrss / 1024,
+        }
+
+    return one_round
 
 
 def _wait_for(url: str, count: int) -> int:
@@ -112,8 +126,8 @@ def _wait_for(url: str, count: int) -> int:
     return arrived
 
 
-def requests_us(app: Callable[..., Any], count: int) -> Result:
-    """Microseconds of a whole request through a WSGI application, in this process."""
+def requests_us(app: Callable[..., Any], flush: Callable[[], object]) -> Round:
+    """Microseconds of a whole request through a WSGI application, in this process. What it queued is sent afterwards."""
     environ = {
         "REQUEST_METHOD": "GET",
         "PATH_INFO": "/orders/7",
@@ -150,15 +164,20 @@ def requests_us(app: Callable[..., Any], count: int) -> Result:
     clock = time.perf_counter_ns
     for _ in range(300):
         serve()
-    times_ns = []
-    for _ in range(count):
-        start = clock()
-        serve()
-        times_ns.append(clock() - start)
-    return {**percentiles_us(times_ns), "mean": statistics.fmean(times_ns) / 1000}
+
+    def one_round(count: int) -> Result:
+        times_ns = []
+        for _ in range(count):
+            start = clock()
+            serve()
+            times_ns.append(clock() - start)
+        flush()
+        return {**percentiles_us(times_ns), "mean": statistics.fmean(times_ns) / 1000}
+
+    return one_round
 
 
-def django(peer: str, url: str, count: int) -> Result:
+def django(peer: str, url: str) -> Round:
     """A request to a Django view that makes one call (none when bare)."""
     import django as framework
     from django.conf import settings
@@ -177,50 +196,66 @@ def django(peer: str, url: str, count: int) -> Result:
         MIDDLEWARE=["itly_web.django.middleware.ItlyMiddleware"] if own else [],
         ITLY=_settings(peer, url) if own else {},
     )
-    track = None if peer == "bare" or own else PEERS[peer].build("default", url).track
     framework.setup()
-    if own:
-        track = _own_track()
+    subject = _subject(peer, url)
 
     def view(request: Any, order: int) -> HttpResponse:
-        if track is not None:
-            track(properties(next(numbers)))
+        if subject is not None:
+            subject.track(properties(next(numbers)))
         return HttpResponse("ok")
 
     globals()["urlpatterns"] = [path("orders/<int:order>", view)]
-    result = requests_us(get_wsgi_application(), count)
-    if own:
-        require_spool(peer, settings.ITLY["SPOOL_DIR"])
-    return result
+    return _checked(peer, settings.ITLY, requests_us(get_wsgi_application(), subject.flush if subject else _nothing))
 
 
-def flask(peer: str, url: str, count: int) -> Result:
+def flask(peer: str, url: str) -> Round:
     """A request to a Flask view that makes one call (none when bare)."""
     from flask import Flask
 
     numbers = iter(range(10**9))
     app = Flask(__name__)
-    track: Callable[[dict[str, Any]], object] | None = None
-    if peer.startswith("itly-"):
-        app.config["ITLY"] = _settings(peer, url)
-        sys.path.insert(0, os.environ["ITLY_BENCH_PACKAGE"])
+    app.config["ITLY"] = _settings(peer, url) if peer.startswith("itly-") else {}
+    if app.config["ITLY"]:
         from itly_web.flask import Itly
 
         Itly().init_app(app)
-        track = _own_track()
-    elif peer != "bare":
-        track = PEERS[peer].build("default", url).track
+    subject = _subject(peer, url)
 
     @app.route("/orders/<int:order>")
     def view(order: int) -> str:
-        if track is not None:
-            track(properties(next(numbers)))
+        if subject is not None:
+            subject.track(properties(next(numbers)))
         return "ok"
 
-    result = requests_us(app.wsgi_app, count)
-    if "ITLY" in app.config:
-        require_spool(peer, app.config["ITLY"]["SPOOL_DIR"])
-    return result
+    def flush() -> None:
+        with app.app_context():  # which of several apps of a process is meant
+            if subject is not None:
+                subject.flush()
+
+    return _checked(peer, app.config["ITLY"], requests_us(app.wsgi_app, flush))
+
+
+def _nothing() -> None:
+    """There is nothing to flush."""
+
+
+def _subject(peer: str, url: str) -> Subject | None:
+    """What the view calls. Our own package is loaded by the framework integration already."""
+    if peer == "bare":
+        return None
+    if not peer.startswith("itly-"):
+        return PEERS[peer].build("default", url)
+    import itly
+
+    process_started = itly.process_started
+    return Subject(track=lambda given: process_started(USER, **given), flush=lambda: itly.flush(timeout=60.0))
+
+
+def _checked(peer: str, used: dict[str, Any], one_round: Round) -> Round:
+    if used:
+        one_round(1)
+        require_spool(peer, used["SPOOL_DIR"])
+    return one_round
 
 
 def _settings(peer: str, url: str) -> dict[str, Any]:
@@ -235,22 +270,22 @@ def _settings(peer: str, url: str) -> dict[str, Any]:
     }
 
 
-def _own_track() -> Callable[[dict[str, Any]], object]:
-    import itly
-    from event import USER
-
-    process_started = itly.process_started
-    return lambda given: process_started(USER, **given)
+PARTS = {"caller": caller, "crowd": caller, "profile": profile, "delivery": delivery, "django": django, "flask": flask}
 
 
-PARTS = {"caller": caller, "profile": profile, "delivery": delivery, "django": django, "flask": flask}
+def main() -> None:
+    logging.disable(logging.INFO)  # one peer logs every request to the console
+    part, peer, url = sys.argv[1:]
+    try:
+        one_round = PARTS[part](peer, url)
+    except NotImplementedError as exc:
+        print(json.dumps({"skipped": str(exc)}), flush=True)
+    else:
+        print(json.dumps("ready"), flush=True)
+        for line in sys.stdin:
+            print(json.dumps(one_round(int(line))), flush=True)
+    os._exit(0)  # past everybody's exit handlers: some wait for what is never answered
+
 
 if __name__ == "__main__":
-    logging.disable(logging.INFO)  # one peer logs every request to the console
-    part, peer, url, count = sys.argv[1:]
-    try:
-        result = PARTS[part](peer, url, int(count))
-    except NotImplementedError as exc:
-        result = {"skipped": str(exc)}
-    print(json.dumps(result), flush=True)
-    os._exit(0)  # nobody's exit handlers: some wait for what is never answered
+    main()

@@ -49,7 +49,7 @@ def itly(mode: str) -> Callable[[Setup, str], Subject]:
         endpoint = url + (STALL if setup == "off" else "/2/httpapi")
         delivery: dict[str, Any] = {"mode": mode, "shutdown_timeout": 0.0 if setup == "off" else 2.0}
         if mode == "spool":
-            delivery["spool_dir"] = tempfile.mkdtemp(prefix="itly-bench-")
+            delivery["spool_dir"] = os.environ.get("ITLY_BENCH_SPOOL") or tempfile.mkdtemp(prefix="itly-bench-")
         if setup == "off":
             delivery |= {"timeout": 600.0, "max_bytes": UNLIMITED}
         if setup == "best":

@@ -1,18 +1,20 @@
-"""From measurements to one table: medians of the rounds, ratios between libraries, and the targets they answer to.
+"""From measurements to tables: medians of the rounds, and targets, judged by ratios between libraries within a round.
 
-Only ratios are judged: an absolute time belongs to one machine on one day.
+An absolute time belongs to one machine on one day.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-Measured = Mapping[str, Mapping[str, Mapping[str, float]]]  # part -> peer -> name -> median of the rounds
+Rounds = Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]]  # part -> peer -> one result a round
+Medians = dict[str, dict[str, dict[str, float]]]  # part -> peer -> name -> median of the rounds
 
 COLUMNS = {
     "caller": (("p50", "p50 us"), ("p99", "p99 us"), ("p99.9", "p99.9 us"), ("mean", "mean us")),
+    "crowd": (("p50", "p50 us"), ("p99", "p99 us"), ("p99.9", "p99.9 us"), ("mean", "mean us")),
     "delivery": (
         ("events_per_s", "events/s"),
         ("cpu_ms_per_1000", "CPU ms/1000"),
@@ -37,109 +39,117 @@ COLUMNS = {
 }
 TITLES = {
     "caller": "Cost of one call in its caller's thread (sender off, queues unlimited)",
+    "crowd": "The same, four processes calling at once into one spool (the worst of the four)",
     "delivery": "From the first call until a local sink has acknowledged everything (best settings)",
     "django": "One request through Django, with one call in the view (default settings, sender running)",
     "flask": "One request through Flask, with one call in the view (default settings, sender running)",
 }
 
 
-def medians(rounds: Iterable[tuple[str, str, Mapping[str, float]]]) -> dict[str, dict[str, dict[str, float]]]:
-    """The median of each number over the rounds; what a request costs more than one without a call beside it."""
-    collected: dict[str, dict[str, dict[str, list[float]]]] = {}
-    for part, peer, result in rounds:
-        names = collected.setdefault(part, {}).setdefault(peer, {})
-        for name, value in result.items():
-            names.setdefault(name, []).append(value)
-    found = {
-        part: {
-            peer: {name: statistics.median(values) for name, values in names.items()} for peer, names in peers.items()
-        }
-        for part, peers in collected.items()
+def with_added(peers: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, list[dict[str, float]]]:
+    """The rounds of a part, with what a request costs more than the one without a call in the same round."""
+    bare = peers.get("bare")
+    if bare is None:
+        return {peer: [dict(result) for result in results] for peer, results in peers.items()}
+    return {
+        peer: [
+            {**result, "added_p50": result["p50"] - base["p50"], "added_mean": result["mean"] - base["mean"]}
+            for result, base in zip(results, bare, strict=True)
+        ]
+        for peer, results in peers.items()
     }
-    for peers in found.values():
-        bare = peers.get("bare")
-        for numbers in peers.values() if bare is not None else ():
-            numbers["added_p50"] = numbers["p50"] - bare["p50"]
-            numbers["added_mean"] = numbers["mean"] - bare["mean"]
-    return found
+
+
+def medians(rounds: Rounds) -> Medians:
+    """The median of each number over the rounds."""
+    return {
+        part: {
+            peer: {name: statistics.median(result[name] for result in results) for name in results[0]}
+            for peer, results in with_added(peers).items()
+        }
+        for part, peers in rounds.items()
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """subject: what is judged, so that its profile can be shown when it is missed. ratio: of two medians, or None."""
+    """What one library's number should be, in proportion to another's of the same round; without `other`, as it is."""
 
     text: str
     part: str
+    name: str
     subject: str
-    ratio: Callable[[Measured], float]
+    other: str | None
     at_most: float | None = None
     at_least: float | None = None
 
+    def measured(self, rounds: Rounds) -> float | None:
+        """The median over the rounds; None where something was not measured."""
+        peers = with_added(rounds[self.part])
+        if self.subject not in peers or (self.other is not None and self.other not in peers):
+            return None
+        subject = [result[self.name] for result in peers[self.subject]]
+        if self.other is None:
+            return statistics.median(subject)
+        other = [result[self.name] for result in peers[self.other]]
+        return statistics.median(mine / theirs for mine, theirs in zip(subject, other, strict=True) if theirs)
 
-def _ratio(part: str, name: str, subject: str, other: str) -> Callable[[Measured], float]:
-    return lambda found: found[part][subject][name] / found[part][other][name]
+
+def _caller(text: str, mode: str, other: str, at_most: float) -> Target:
+    return Target(text=text, part="caller", name="p50", subject=f"itly-{mode}", other=other, at_most=at_most)
 
 
-TARGETS = (
-    Target(
-        text="memory call <= 1/12 of the original with validation",
-        part="caller",
-        subject="itly-memory",
-        ratio=_ratio("caller", "p50", "itly-memory", "original"),
-        at_most=1 / 12,
-    ),
-    Target(
-        text="memory call below Mixpanel's encoding alone",
-        part="caller",
-        subject="itly-memory",
-        ratio=_ratio("caller", "p50", "itly-memory", "mixpanel"),
-        at_most=1.0,
-    ),
-    Target(
-        text="spooled call <= 1/8 of the original with validation",
-        part="caller",
-        subject="itly-spool",
-        ratio=_ratio("caller", "p50", "itly-spool", "original"),
-        at_most=1 / 8,
-    ),
-    Target(
-        text="spooled call <= 1/3 of Segment's",
-        part="caller",
-        subject="itly-spool",
-        ratio=_ratio("caller", "p50", "itly-spool", "segment"),
-        at_most=1 / 3,
-    ),
-    *(
+def _of_mode(mode: str) -> tuple[Target, ...]:
+    subject = f"itly-{mode}"
+    return (
         Target(
             text=f"{mode}: events/s >= 100/52 of Snowplow's",
             part="delivery",
-            subject=f"itly-{mode}",
-            ratio=_ratio("delivery", "events_per_s", f"itly-{mode}", "snowplow"),
+            name="events_per_s",
+            subject=subject,
+            other="snowplow",
             at_least=100 / 52,
-        )
-        for mode in ("memory", "spool")
-    ),
-    *(
+        ),
         Target(
             text=f"{mode}: CPU per event <= 10/21 of Snowplow's",
             part="delivery",
-            subject=f"itly-{mode}",
-            ratio=_ratio("delivery", "cpu_ms_per_1000", f"itly-{mode}", "snowplow"),
+            name="cpu_ms_per_1000",
+            subject=subject,
+            other="snowplow",
             at_most=10 / 21,
-        )
-        for mode in ("memory", "spool")
-    ),
+        ),
+        *(
+            Target(
+                text=f"{mode}: added to a {framework.title()} request <= 12/35 of Snowplow's",
+                part=framework,
+                name="added_p50",
+                subject=subject,
+                other="snowplow",
+                at_most=12 / 35,
+            )
+            for framework in ("django", "flask")
+        ),
+    )
+
+
+TARGETS = (
+    _caller("memory: call <= 1/12 of the original with validation", "memory", "original", 1 / 12),
+    _caller("memory: call below Mixpanel's encoding alone", "memory", "mixpanel", 1.0),
+    _caller("spool: call <= 1/8 of the original with validation", "spool", "original", 1 / 8),
+    _caller("spool: call <= 1/3 of Segment's", "spool", "segment", 1 / 3),
     *(
         Target(
-            text=f"{mode}: added to a {framework.title()} request <= 12/35 of Snowplow's",
-            part=framework,
-            subject=f"itly-{mode}",
-            ratio=_ratio(framework, "added_p50", f"itly-{mode}", "snowplow"),
-            at_most=12 / 35,
+            text=f"spool: {name} of a call, 4 processes at once (us)",
+            part="crowd",
+            name=name,
+            subject="itly-spool",
+            other=None,
+            at_most=at_most,
         )
-        for framework in ("django", "flask")
-        for mode in ("memory", "spool")
+        for name, at_most in (("p99", 25.0), ("p99.9", 200.0))
     ),
+    *_of_mode("memory"),
+    *_of_mode("spool"),
 )
 
 
@@ -152,25 +162,22 @@ class Judged:
     is_met: bool | None
 
 
-def judge(found: Measured) -> list[Judged]:
+def judge(rounds: Rounds) -> list[Judged]:
     """Every target whose part was measured."""
     judged = []
     for target in TARGETS:
-        if target.part not in found:
+        if target.part not in rounds:
             continue
-        try:
-            measured = target.ratio(found)
-        except (KeyError, ZeroDivisionError):
-            judged.append(Judged(target=target, measured=None, is_met=None))
-            continue
-        is_met = (target.at_most is None or measured <= target.at_most) and (
-            target.at_least is None or measured >= target.at_least
+        measured = target.measured(rounds)
+        is_met = measured is not None and (
+            (target.at_most is None or measured <= target.at_most)
+            and (target.at_least is None or measured >= target.at_least)
         )
-        judged.append(Judged(target=target, measured=measured, is_met=is_met))
+        judged.append(Judged(target=target, measured=measured, is_met=None if measured is None else is_met))
     return judged
 
 
-def tables(found: Measured, titles: Mapping[str, str]) -> str:
+def tables(found: Medians, titles: Mapping[str, str]) -> str:
     """The measurements, a table per part."""
     return "\n\n".join(_table(part, found[part], titles) for part in COLUMNS if part in found)
 
@@ -189,13 +196,13 @@ def _table(part: str, peers: Mapping[str, Mapping[str, float]], titles: Mapping[
 
 def verdicts(judged: Iterable[Judged], reasons: Mapping[str, str]) -> str:
     """The targets, and under one that is missed what was measured about it. reasons: "part/subject" -> lines."""
-    lines = ["Targets (ratios of medians of this run)"]
+    lines = ["Targets (medians over the rounds of the ratio within a round)"]
     said = set()
     for item in judged:
         target = item.target
-        wanted = f"<= {target.at_most:.3f}" if target.at_most is not None else f">= {target.at_least:.2f}"
+        wanted = f"<= {target.at_most:.3g}" if target.at_most is not None else f">= {target.at_least:.3g}"
         word = {True: "met", False: "MISSED", None: "not measured"}[item.is_met]
-        measured = f"{item.measured:.3f}" if item.measured is not None else "-"
+        measured = f"{item.measured:.3g}" if item.measured is not None else "-"
         lines.append(f"  {word:13}{target.text:58} {measured:>8}  (wanted {wanted})")
         key = f"{target.part}/{target.subject}"
         if item.is_met is False and key in reasons and key not in said:

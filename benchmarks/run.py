@@ -1,7 +1,7 @@
 """Measures this project beside its peers, and prints tables, ratios and targets: `python benchmarks/run.py`.
 
-Every measurement is a process of its own; the rounds interleave the libraries, so that a busy moment of the machine hits
-them alike; what is printed are medians of the rounds. See README.md here for how to read it.
+Every library has a process of its own, and they take turns in short rounds, so that a busy moment of the machine hits
+them alike. What is printed are medians of the rounds. See README.md here for how to read it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,31 +25,65 @@ import report
 from peers import PEERS
 
 HERE = Path(__file__).parent
-TIMEOUT_S = 120
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """peers: who takes part. count: calls or requests a measurement makes."""
+    """peers: who takes part. count: calls or requests a round makes. at_once: processes of one peer, in the same spool."""
 
     peers: tuple[str, ...]
     rounds: int
     count: int
+    at_once: int = 1
 
 
 OWN = ("itly-memory", "itly-spool")
+IN_REQUESTS = ("bare", *OWN, "snowplow", "segment", "posthog", "original")
 FULL = {
-    "caller": Part(peers=tuple(PEERS), rounds=5, count=5000),
-    "delivery": Part(peers=tuple(PEERS), rounds=3, count=20_000),
-    "django": Part(peers=("bare", *OWN, "snowplow", "segment", "posthog", "original"), rounds=3, count=4000),
-    "flask": Part(peers=("bare", *OWN, "snowplow", "segment", "posthog", "original"), rounds=3, count=4000),
+    "caller": Part(peers=tuple(PEERS), rounds=11, count=2000),
+    "crowd": Part(peers=("itly-spool",), rounds=5, count=10_000, at_once=4),
+    "delivery": Part(peers=tuple(PEERS), rounds=5, count=10_000),
+    "django": Part(peers=IN_REQUESTS, rounds=7, count=1500),
+    "flask": Part(peers=IN_REQUESTS, rounds=7, count=1500),
 }
 QUICK = {
     "caller": Part(peers=OWN, rounds=1, count=200),
+    "crowd": Part(peers=("itly-spool",), rounds=1, count=200, at_once=4),
     "delivery": Part(peers=OWN, rounds=1, count=500),
     "django": Part(peers=("bare", *OWN), rounds=1, count=100),
     "flask": Part(peers=("bare", *OWN), rounds=1, count=100),
 }
+
+
+class Worker:
+    """A process that measures one library, waiting between its rounds."""
+
+    def __init__(self, command: list[str], environ: dict[str, str]) -> None:
+        self._name = " ".join(command[2:4])
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed by close()
+        self._process = subprocess.Popen(
+            command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
+        )
+
+    def start(self, count: int) -> None:
+        """Begin a round."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{count}\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> Any:
+        """The next line of its output that is JSON: what it is ready for, or measured."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            with contextlib.suppress(ValueError):
+                return json.loads(line)
+        self._errors.seek(0)
+        raise SystemExit(f"{self._name} failed:\n{self._errors.read()}")
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._errors.close()
 
 
 class Bench:
@@ -58,20 +94,24 @@ class Bench:
         self._url = sink_url
         self._environ = {**os.environ, "ITLY_BENCH_PACKAGE": package, "PYTHONPATH": str(HERE)}
 
-    def measure(self, part: str, peer: str, count: int) -> dict[str, Any]:
-        """One measurement in a process of its own; {"skipped": why} where there is nothing to measure."""
+    def worker(self, part: str, peer: str, spool: str = "") -> Worker:
+        """A process for one library, which then answers `ready` or why there is nothing to measure."""
         where = PEERS[peer].environment if peer in PEERS else "modern"
-        command = [self._interpreters[where], str(HERE / "measure.py"), part, peer, self._url, str(count)]
-        done = subprocess.run(command, env=self._environ, capture_output=True, text=True, timeout=TIMEOUT_S)
-        if done.returncode:
-            raise SystemExit(f"{part} of {peer} failed:\n{done.stdout}{done.stderr}")
-        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return result
+        command = [self._interpreters[where], str(HERE / "measure.py"), part, peer, self._url]
+        return Worker(command, {**self._environ, "ITLY_BENCH_SPOOL": spool})
+
+    def measure(self, part: str, peer: str, count: int) -> Any:
+        """A single round."""
+        worker = self.worker(part, peer)
+        try:
+            worker.answer()
+            worker.start(count)
+            return worker.answer()
+        finally:
+            worker.close()
 
     def forget(self) -> None:
         """Empty the sink."""
-        import urllib.request
-
         with urllib.request.urlopen(urllib.request.Request(self._url + "/", method="DELETE")):
             pass
 
@@ -87,35 +127,49 @@ def sink(interpreter: str) -> Iterator[str]:
             process.kill()
 
 
-def run(bench: Bench, parts: dict[str, Part]) -> tuple[list[tuple[str, str, dict[str, Any]]], dict[str, str]]:
+def run(bench: Bench, parts: dict[str, Part]) -> tuple[report.Rounds, dict[str, str]]:
     """All rounds of all parts, and why some peers were left out."""
-    results: list[tuple[str, str, dict[str, Any]]] = []
+    rounds: dict[str, dict[str, list[dict[str, float]]]] = {}
     skipped: dict[str, str] = {}
     for name, part in parts.items():
-        for number in range(part.rounds):
-            shift = number % len(part.peers)  # nobody is always first, or always after the same one
-            for peer in part.peers[shift:] + part.peers[:shift]:
-                if peer in skipped:
-                    continue
-                print(f"\r{name}, round {number + 1} of {part.rounds}: {peer:24}", end="", file=sys.stderr, flush=True)
-                result = bench.measure(name, peer, part.count)
-                bench.forget()
-                if "skipped" in result:
-                    skipped[peer] = result["skipped"]
+        with contextlib.ExitStack() as stack:
+            workers: dict[str, list[Worker]] = {}
+            for peer in part.peers:
+                spool = stack.enter_context(tempfile.TemporaryDirectory()) if part.at_once > 1 else ""
+                crowd = [bench.worker(name, peer, spool) for _ in range(part.at_once)]
+                for worker in crowd:
+                    stack.callback(worker.close)
+                refusals = [answer["skipped"] for worker in crowd if (answer := worker.answer()) != "ready"]
+                if refusals:
+                    skipped[peer] = refusals[0]
                 else:
-                    results.append((name, peer, result))
-    print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
-    return results, skipped
+                    workers[peer] = crowd
+            for number in range(part.rounds):
+                print(f"\r{name}: round {number + 1} of {part.rounds} ", end="", file=sys.stderr, flush=True)
+                for peer, crowd in workers.items():
+                    results = rounds.setdefault(name, {}).setdefault(peer, [])
+                    results.append(_round(crowd, part.count))
+                    bench.forget()
+    print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
+    return rounds, skipped
 
 
-def reasons(bench: Bench, found: report.Measured, judged: list[report.Judged]) -> dict[str, str]:
+def _round(workers: list[Worker], count: int) -> dict[str, float]:
+    """One round of all at once; of several, the worst of each number."""
+    for worker in workers:
+        worker.start(count)
+    answers = [worker.answer() for worker in workers]
+    return {name: max(answer[name] for answer in answers) for name in answers[0]}
+
+
+def reasons(bench: Bench, found: report.Medians, judged: list[report.Judged]) -> dict[str, str]:
     """For what missed its target: where the time goes, measured."""
     lines: dict[str, str] = {}
     for item in judged:
         part, subject = item.target.part, item.target.subject
         if item.is_met is not False:
             continue
-        if part == "caller":
+        if part in ("caller", "crowd"):
             rows = bench.measure("profile", subject, 20_000)["profile"]
             lines[f"{part}/{subject}"] = "of the call's own time: " + ", ".join(
                 f"{share:.0%} {at}" for share, at in rows
@@ -155,13 +209,13 @@ def main() -> int:
     chosen = QUICK if given.quick else FULL
     parts = {name: chosen[name] for name in given.parts.split(",")}
     if given.rounds:
-        parts = {name: Part(peers=part.peers, rounds=given.rounds, count=part.count) for name, part in parts.items()}
+        parts = {name: replace(part, rounds=given.rounds) for name, part in parts.items()}
 
     with sink(interpreters["modern"]) as url:
         bench = Bench(interpreters, package, url)
-        results, skipped = run(bench, parts)
-        found = report.medians(results)
-        judged = report.judge(found)
+        rounds, skipped = run(bench, parts)
+        found = report.medians(rounds)
+        judged = report.judge(rounds)
         why = reasons(bench, found, judged) if not given.quick else {}
 
     titles = {"bare": "no call", **{name: peer.title for name, peer in PEERS.items()}}
