@@ -42,7 +42,11 @@ CAMPAIGN = {
 WITHHELD = frozenset({"referrer", "campaign", "search", "ip"})  # from who sends Sec-GPC: 1
 
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,7}")
-_HOST = re.compile(r"[A-Za-z0-9._\-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
+_HOST_TEXT = r"(?:[A-Za-z0-9._\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
+_HOST = re.compile(_HOST_TEXT)
+_REFERRER = re.compile(
+    rf"(https?|android-app)://(?:[^/?#]*@)?({_HOST_TEXT})(?:(/[^?#]*)|[?#]|\Z)", re.IGNORECASE | re.ASCII
+)
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _ID = re.compile(r"[!-?A-~]{1,128}")  # visible ASCII but for "@": an address is not an anonymous id
 _NO_TRACE = "0" * 32
@@ -170,15 +174,18 @@ def _user_agent(view: RequestView, rules: RequestRules) -> str | None:
 
 def _referrer(view: RequestView, rules: RequestRules) -> str | None:
     """Origin and path. Whoever put a user name, a query or a fragment there meant it for the browser."""
-    scheme, separator, rest = str(view.variables.get("HTTP_REFERER", ""))[:MAX_PATH].partition("://")
-    if not separator or scheme.lower() not in ("http", "https", "android-app"):
+    header = view.variables.get("HTTP_REFERER")
+    return origin_and_path(str(header)[:MAX_PATH]) if header else None
+
+
+@lru_cache(maxsize=512)
+def origin_and_path(url: str) -> str | None:
+    """A URL without credentials, query and fragment; None when it is none of a page's."""
+    match = _REFERRER.match(url)
+    if match is None:
         return None
-    rest = rest.partition("#")[0].partition("?")[0]
-    authority, slash, path = rest.partition("/")
-    host = authority.rpartition("@")[2]
-    if not _HOST.fullmatch(host):
-        return None
-    return f"{scheme.lower()}://{host.lower()}{clean_header(slash + path, MAX_TEXT) or ''}"
+    scheme, host, path = match.groups("")
+    return f"{scheme.lower()}://{host.lower()}{clean_header(path, MAX_TEXT) or ''}"
 
 
 def _locale(view: RequestView, rules: RequestRules) -> str | None:
@@ -213,7 +220,8 @@ def _request_id(view: RequestView, rules: RequestRules) -> str | None:
         kept = "".join(char for char in given[: 2 * MAX_ID] if "!" <= char <= "~")[:MAX_ID]
         if kept:
             return kept
-    match = _TRACEPARENT.fullmatch(view.variables.get("HTTP_TRACEPARENT", "")[:64])
+    traceparent = view.variables.get("HTTP_TRACEPARENT")
+    match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
     return match[1] if match and match[1] != _NO_TRACE else None
 
 
@@ -254,8 +262,7 @@ def clean(value: object, limit: int) -> str | None:
     text = str(value)[:limit]
     if text.isprintable():  # lone surrogates are not
         return text
-    text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-    return text
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def clean_header(value: object, limit: int) -> str | None:
