@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sample_projects.local_sink import LocalSink
 
@@ -14,3 +15,7 @@ def sink() -> Iterator[LocalSink]:
     """A vendor on this machine; see sample_projects/local_sink.py."""
     with LocalSink() as running:
         yield running
+
+# Times on a busy machine say nothing about the code.
+settings.register_profile("itly", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("itly")

@@ -112,7 +112,7 @@ BAD_PLANS = {
     "an enum of one": _property(".enum", "must be a list", "{enum: eu}"),
     "a minimum that is a text": _property(".minimum", "is not of type 'number'", "{type: integer, minimum: 'a'}"),
     "a length below zero": _property(".maxLength", "less than the minimum", "{type: string, maxLength: -1}"),
-    "a pattern that is none": _property(".pattern", "not a usable JSON Schema", "{type: string, pattern: '['}"),
+    "a pattern that is none": _property(".pattern", "[", "{type: string, pattern: '['}"),
     "a fault within a nullable type": _property(".minLength", "is not of type", "{type: string, nullable: true, minLength: x}"),
 
     "a type named like JSON Schema's": _bad(3, "types.string", "cannot name a type", "itly: 1\ntypes:\n  string: {}\n"),
