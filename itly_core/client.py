@@ -16,7 +16,7 @@ import orjson
 
 from . import signals
 from .call import EventOptions, Kind, MessageIds, decode_call, encode_call, timestamp_ms
-from .encoding import coerce, dumps, dumps_plain
+from .encoding import FLAGS, coerce, dumps, dumps_plain
 from .errors import Closed, InvalidEvent, ItlyError, Violation
 from .log import Log
 from .options import Options
@@ -165,8 +165,8 @@ class Client:
         options: EventOptions | None = None,
     ) -> None:
         """Record a page view."""
-        more = {"category": _text(category)}
-        self._guarded("page", _text(name), self.plan.sections.get("page"), user_id, given, extra, options, more)
+        more = {"category": _text(category), "name": _text(name)}
+        self._guarded("page", None, self.plan.sections.get("page"), user_id, given, extra, options, more)
 
     def alias(self, user_id: str | None, previous_id: str | None, options: EventOptions | None = None) -> None:
         """Say that two ids are one user. Never validated."""
@@ -208,13 +208,15 @@ class Client:
             if user_id is None and scope is not None:
                 user_id = scope.user_id()
                 if user_id is PENDING:
-                    held = (kind, name, section, dict(given), extra, _stamped(options), more, scope)
-                    return scope.hold(lambda known: self._resume(known, *held))
+                    return self._hold(scope, kind, name, section, dict(given), extra, _stamped(options), more)
             self._submit(user_id, kind, name, section, given, extra, options, more, scope)
         except ItlyError:
             raise
         except Exception as exc:  # noqa: BLE001  # the boundary: nothing of ours reaches the caller
             self._lost(kind, exc)
+
+    def _hold(self, scope: Scope, *call: Any) -> None:
+        scope.hold(lambda user_id: self._resume(user_id, *call, scope))
 
     def _resume(self, user_id: str | None, *held: Any) -> None:
         """Completes a held call. Nobody is left to raise to: what is wrong is logged and counted."""
@@ -245,9 +247,7 @@ class Client:
         if section is None:
             properties: Mapping[str, Any] = {**given, **extra} if extra else given
         else:
-            properties = section.properties(given, extra)
-            if section.user_id_property is not None and user_id is not None:
-                properties[section.user_id_property] = user_id
+            properties = section.properties(given, extra, user_id)
         body, violations = self._checked(kind, section, properties)
 
         anonymous_id = options.anonymous_id if options is not None else None
@@ -262,19 +262,19 @@ class Client:
             self._after_fork()
         now_ms = time.time_ns() // 1_000_000 if options is None else timestamp_ms(options.timestamp)
         # The line is put together from pieces that are JSON already: half the cost of encoding a dictionary.
-        parts = [b'{"kind":"%b","message_id":"' % kind.encode(), self._ids.make(now_ms), b'","timestamp":%d,' % now_ms]
-        if section is not None and kind == "track":
-            parts.append(section.head)
-        elif section is not None:
-            parts += (b'"plan":', section.plan_json, b",")
+        parts = [
+            section.head if section is not None else _head(kind, name),
+            self._ids.make(now_ms),
+            b'","timestamp":%d' % now_ms,
+        ]
         if user_id is not None:
-            parts += (b'"user_id":', _json(_text(user_id)), b",")
+            parts += (b',"user_id":', _json(user_id if type(user_id) is str else _text(user_id)))
         if anonymous_id is not None:
-            parts += (b'"anonymous_id":', _json(_text(anonymous_id)), b",")
+            parts += (b',"anonymous_id":', _json(_text(anonymous_id)))
         if scope is not None and (options is None or options.context is None):
-            parts += (b'"context":', scope.encoded_context(), b",")
-        if options is not None or more or violations or (section is None and name is not None):
-            parts += self._rarer(name if section is None or kind != "track" else None, options, more, violations, scope)
+            parts += (b',"context":', scope.encoded_context())
+        if options is not None or more or violations:
+            parts += self._rarer(options, more, violations, scope)
         parts += (_BODY[kind], body, b"}\n")
         line = b"".join(parts)
 
@@ -286,18 +286,18 @@ class Client:
 
     def _rarer(
         self,
-        name: str | None,
         options: EventOptions | None,
         more: Mapping[str, Any],
         violations: tuple[Violation, ...],
         scope: Scope | None,
     ) -> Iterator[bytes]:
         """The fields that most calls do not have."""
-        fields: dict[str, Any] = {"name": name, **more}
+        fields: dict[str, Any] = dict(more)
         if options is not None:
-            fields["message_id"] = options.message_id
             fields["groups"] = options.groups
             fields["destinations"] = options.destinations
+            if options.message_id is not None:
+                fields["message_id"] = _text(options.message_id)  # the later of two fields of a name is the one read
             if options.timestamp is not None:
                 fields["accepted_ms"] = timestamp_ms(None)
             if options.context is not None:
@@ -306,7 +306,7 @@ class Client:
             fields["violations"] = [[item.path, item.message, item.rule] for item in violations]
         for field, value in fields.items():
             if value is not None:
-                yield b'"%b":%b,' % (field.encode(), _json(value))
+                yield b',"%b":%b' % (field.encode(), _json(value))
 
     def _after_fork(self) -> None:
         """This is a child. Some servers fork without running Python's hooks."""
@@ -320,7 +320,7 @@ class Client:
         """The properties as JSON, under the plan context where they are an event's, and what is wrong with them."""
         if section is not None:
             try:
-                body = dumps(properties)
+                body = orjson.dumps(properties, None, FLAGS)
                 # The encoder writes NaN as null: where the schema cannot tell, a closer look must.
                 if (not self._validates or section.check.is_valid(properties)) and (
                     section.refuses_nan or b"null" not in body
@@ -409,9 +409,15 @@ class Client:
 
 
 _BODY: dict[Kind, bytes] = {
-    kind: b'"traits":' if kind in ("identify", "group") else b'"properties":'
+    kind: b',"traits":' if kind in ("identify", "group") else b',"properties":'
     for kind in ("track", "identify", "group", "page", "alias")
 }
+
+
+def _head(kind: Kind, name: str | None) -> bytes:
+    """How the line of a call begins that no section of the plan is about; see `Section.head`."""
+    named = b"" if name is None else b'"name":%b,' % _json(name)
+    return b'{"kind":"%b",%b"message_id":"' % (kind.encode(), named)
 
 
 def _text(value: object) -> str | None:

@@ -26,7 +26,7 @@ MAX_DEPTH = 100  # containers in containers; deeper values are given up, so that
 MAX_NODES = 100_000  # values in one call: shared references can otherwise spell gigabytes in a few lines
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_FLAGS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+FLAGS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 _INT64_MIN, _UINT64_MAX = -(2**63), 2**64 - 1
 
 
@@ -36,7 +36,7 @@ def dumps(value: Any) -> bytes:
     Raises:
         TypeError: a type, key, integer, surrogate or depth that needs `coerce` first.
     """
-    return orjson.dumps(value, None, _FLAGS)
+    return orjson.dumps(value, None, FLAGS)
 
 
 def dumps_plain(value: Any) -> bytes:

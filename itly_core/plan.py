@@ -31,16 +31,18 @@ class _Unset:
 
 
 UNSET: Any = _Unset()
+_NOTHING: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
 class Section:
     """One event, or what may stand in a context, identify, group or page call.
 
-    nullable: wire names whose schema accepts null. constants: wire name -> value filled in. user_id_property: the
+    kind: "track" for events, else the section's name. nullable: wire names whose schema accepts null. constants: wire name -> value filled in. user_id_property: the
     property that carries the call's user id. plan_json: what destinations are told of the plan, as JSON.
     """
 
+    kind: str
     name: str
     version: str
     schema: Mapping[str, Any]
@@ -52,8 +54,9 @@ class Section:
 
     @cached_property
     def head(self) -> bytes:
-        """The fields that every call of this section begins with, without the closing brace."""
-        return b'"name":%b,"plan":%b,' % (orjson.dumps(self.name), self.plan_json)
+        """How the line of every call of this section begins: up to the message id, which comes next."""
+        named = b'"name":%b,' % orjson.dumps(self.name) if self.kind == "track" else b""
+        return b'{"kind":"%b",%b"plan":%b,"message_id":"' % (self.kind.encode(), named, self.plan_json)
 
     @cached_property
     def refuses_nan(self) -> bool:
@@ -65,18 +68,24 @@ class Section:
         """Compiled at the first call: a plan may have thousands of events and a process use few of them."""
         return compile_schema(self.schema, formats=self.formats)
 
-    def properties(self, given: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    def properties(
+        self, given: Mapping[str, Any], extra: Mapping[str, Any] = _NOTHING, user_id: object = None
+    ) -> Mapping[str, Any]:
         """What the caller gave, as the plan spells it: unset arguments left out, None where null is not allowed left
-        out, constants filled in. A new dict."""
-        found = dict(given)
-        for key, value in given.items():
-            if value is UNSET or (value is None and key not in self.nullable):
-                del found[key]
-        if extra:
-            found.update(extra)
-        if self.constants:
-            found.update(self.constants)
-        return found
+        out, constants and the user id filled in. `given` itself, where there is nothing to change."""
+        added = {**extra, **self.constants} if extra or self.constants else _NOTHING
+        if user_id is not None and self.user_id_property is not None:
+            added = {**added, self.user_id_property: user_id}
+        for value in given.values():
+            if value is None or value is UNSET:
+                break
+        else:
+            return {**given, **added} if added else given
+        nullable = self.nullable
+        kept = {
+            key: value for key, value in given.items() if value is not UNSET and (value is not None or key in nullable)
+        }
+        return {**kept, **added}
 
 
 @dataclass(frozen=True)
@@ -116,10 +125,11 @@ class Plan:
         info = {key: str(document["plan"].get(key) or "") for key in ("name", "version", "source")}
         formats = document.get("formats", "warn")
 
-        def section(name: str, given: Mapping[str, Any]) -> Section:
+        def section(kind: str, name: str, given: Mapping[str, Any]) -> Section:
             version = str(given.get("version") or "")
             about = {key: value for key, value in {**info, "event_version": version}.items() if value}
             return Section(
+                kind=kind,
                 name=name,
                 version=version,
                 schema=given["schema"],
@@ -132,9 +142,9 @@ class Plan:
 
         return cls(
             **info,
-            events={name: section(name, given) for name, given in document["events"].items()},
+            events={name: section("track", name, given) for name, given in document["events"].items()},
             sections={
-                name: section(name, document[name])
+                name: section(name, name, document[name])
                 for name in ("context", "identify", "group", "page")
                 if document.get(name)
             },

@@ -177,8 +177,8 @@ class MemoryDelivery:
     def accept(self, line: bytes) -> None:
         if threading.get_ident() in process.own_threads:
             return self.refuse("recursion")
-        for queue in self._queues.values():
-            if not queue.put(line):
+        for put in self._puts:
+            if not put(line):
                 self._log.error_once("the queue in memory is full: calls are dropped until there is room")
         if not self._is_started:
             self._start()
@@ -255,6 +255,7 @@ class MemoryDelivery:
             queue.poke = lane.poke
             self._queues[name] = queue
             lanes.append(lane)
+        self._puts = [queue.put for queue in self._queues.values()]
         self._lanes = process.Lanes(lanes)
 
     def _start(self) -> None:
