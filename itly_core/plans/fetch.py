@@ -89,6 +89,7 @@ def from_url(
     try:
         with requests.Session() as session:
             session.auth = _no_auth
+            session.trust_env = asked.scheme == "https"  # plain http is for this machine, which no proxy can reach
             address = urlunsplit(asked)
             for _ in range(MAX_REDIRECTS + 1):
                 with session.get(

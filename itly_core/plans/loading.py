@@ -56,7 +56,7 @@ def source_table(reference: Reference) -> dict[str, str]:
     Raises:
         ConfigError: an unknown key, no `plan`, or a value that is no text.
     """
-    table = dict(reference) if isinstance(reference, Mapping) else {"plan": os.fspath(reference)}
+    table: dict[str, Any] = dict(reference) if isinstance(reference, Mapping) else {"plan": reference}
     for key, value in table.items():
         if key not in SOURCE_KEYS:
             raise ConfigError(f"unknown key {key!r} in a source; {unknown(str(key), SOURCE_KEYS)}", key=str(key))

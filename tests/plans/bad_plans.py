@@ -53,6 +53,7 @@ BAD_PLANS = {
         "itly: 1\nevents:\n  Started:\n    properties:\n      cpu: {}\n      cpu: {}\n",
         6, "events.Started.properties.cpu", "duplicate key 'cpu', first on line 5"),
     "an unknown part": _bad(2, "event", "did you mean 'events'?", "itly: 1\nevent: {}\n"),
+    "a plan's name at the top": _bad(2, "name", "unknown key 'name'", "itly: 1\nname: Shop\nevents: {}\n"),
     "an unknown key of the plan": _bad(2, "plan.nmae", "did you mean 'name'?", "itly: 1\nplan: {nmae: Shop}\n"),
     "an unknown default": _bad(3, "defaults.additionalProperties", "did you mean 'additional_properties'?",
                                "itly: 1\ndefaults:\n  additionalProperties: true\n"),

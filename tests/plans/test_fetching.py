@@ -6,6 +6,7 @@ import gzip
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -212,13 +213,14 @@ REFUSED = {
     "an unknown key": ({"plan": "a", "tokenenv": "b"}, "did you mean 'token_env'?"),
     "no plan": ({"provider": "itly"}, "a source needs `plan`"),
     "an unknown provider": ({"plan": "a", "provider": "itli"}, "did you mean 'itly'?"),
+    "a source that is no text": (1, "plan of a source must be text, got 1"),
     "a plan that is no text": ({"plan": 1}, "must be text, got 1"),
     "a variable that is not set": ({"plan": "https://plans.example/p", "token_env": "NO_SUCH"}, "NO_SUCH holds no token"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("reference", "message"), REFUSED.values(), ids=REFUSED.keys())
-def test_a_wrong_reference_is_a_config_error(reference: str | dict[str, str], message: str) -> None:
+def test_a_wrong_reference_is_a_config_error(reference: Any, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(reference)
 

@@ -306,7 +306,7 @@ BAD_DIRECTORIES = {
         {"a.yaml": "itly: 1\n", "events/b.yaml": "name: B\nproperties:\n  cpu: {type: int}\n"},
         "events/b.yaml:3", "unknown type 'int'"),
     "an unknown key in an event's file": (
-        {"a.yaml": "itly: 1\n", "b.yaml": "name: B\nevents: {}\n"}, "b.yaml:2", "unknown key 'events'"),
+        {"a.yaml": "itly: 1\n", "b.yaml": "name: B\ntypes: {}\n"}, "b.yaml:2", "unknown key 'types'"),
     "an event without its name": (
         {"a.yaml": "itly: 1\n", "b.yaml": "description: B\n"}, "b.yaml:1", "unknown key 'description'"),
     "an empty file": ({"a.yaml": "itly: 1\n", "b.yaml": ""}, "b.yaml:1", "is empty"),

@@ -97,7 +97,7 @@ def _gathered(roots: Sequence[Part]) -> _Outline:
     for root in roots:
         if root.value is None:
             raise root.error("is empty")
-        is_event = isinstance(root.value, dict) and "name" in root.value
+        is_event = isinstance(root.value, dict) and "name" in root.value and not {"plan", "events"} & root.value.keys()
         for key, part in root.members(EVENT_FILE_KEYS if is_event else PARTS).items():
             if key == "itly":
                 if part.value != FORMAT or isinstance(part.value, bool):
