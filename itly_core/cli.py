@@ -94,7 +94,7 @@ def _say(line: str, err: bool = False) -> None:
     terminal that is not UTF-8."""
     stream = sys.stderr if err else sys.stdout
     shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
-    encoding = getattr(stream, "encoding", None) or "ascii"
+    encoding = getattr(stream, "encoding", None) or "utf-8"
     click.echo(shown.encode(encoding, "backslashreplace").decode(encoding), err=err)
 
 
