@@ -125,6 +125,7 @@ class Read:
     names: EventNames
     properties: Properties
     arguments: Mapping[str, PythonName]  # by wire name
+    caller: Entry | None  # the property that is filled from the call's user id
 
 
 def render(plan: Plan) -> dict[str, bytes]:
@@ -184,10 +185,11 @@ def _read_section(kind: Kind, section: Section, names: EventNames, path: str) ->
         properties = read_properties(section.schema)
     except PlanError as exc:
         raise PlanError(exc.message, path=path, location=exc.location) from exc
-    entries = tuple(entry for entry in properties.entries if entry.wire != section.user_id_property)
-    properties = replace(properties, entries=entries)
-    fixed = {"self", "options", *_CALLER[kind]}
-    return Read(kind, section, names, properties, argument_names([entry.wire for entry in entries], fixed))
+    filled = section.user_id_property
+    caller = next((entry for entry in properties.entries if entry.wire == filled), None)
+    entries = tuple(entry for entry in properties.entries if entry.wire != filled)
+    arguments = argument_names([entry.wire for entry in entries], {"self", "options", *_CALLER[kind]})
+    return Read(kind, section, names, replace(properties, entries=entries), arguments, caller)
 
 
 def _module(plan: Plan, sections: Sequence[Read]) -> Module:
@@ -207,9 +209,9 @@ def _module(plan: Plan, sections: Sequence[Read]) -> Module:
         if kind not in described:
             callables.append(Callable(kind, _own_names(kind), kind.value, (), (Plain.ANY,), (_SAYS[kind],)))
     about = f'The tracking plan "{plan.name}" {plan.version}'.rstrip()
-    doc = lines_of(f'{about}, source "{plan.source}".' if plan.source else f"{about}.")
+    doc = _line(f'{about}, source "{plan.source}".' if plan.source else f"{about}.")
     return Module(
-        doc=(" ".join(doc),),
+        doc=(doc,),
         callables=tuple(sorted(callables, key=lambda item: (item.kind is Kind.EVENT, item.names.function))),
         types=tuple(sorted(types, key=lambda item: item.name)),
     )
@@ -266,7 +268,7 @@ def _doc(read: Read) -> Iterator[str]:
     section = read.section
     says = lines_of(section.description)
     if read.kind is Kind.EVENT:
-        name = " ".join(lines_of(section.name))
+        name = _line(section.name)
         yield from says or [f'Track "{name}".']
         facts = [f'Event: "{name}" {section.version}'.rstrip()]
     else:
@@ -277,24 +279,45 @@ def _doc(read: Read) -> Iterator[str]:
     if section.status not in ("", "active"):
         facts.append(f"Status: {section.status}")
     if facts:
-        yield from ("", " ".join(lines_of(". ".join(facts) + ".")))
+        yield from ("", _line(". ".join(facts) + "."))
     arguments = list(_argument_docs(read))
     if arguments:
         yield from ("", "Args:", *(f"    {line}" for line in arguments))
 
 
 def _argument_docs(read: Read) -> Iterator[str]:
-    if read.section.user_id_property is not None:
-        yield " ".join(lines_of(f'user_id: Also the property "{read.section.user_id_property}".'))
+    if read.caller is not None:
+        yield _line(f'user_id: {read.caller.description} Also the property "{read.caller.wire}".')
     for entry in read.properties.entries:
         name = read.arguments[entry.wire]
-        words = [
-            f"{name}: {', '.join(('Required' if entry.required else 'Optional', *entry.limits))}.",
-            entry.description,
-        ]
-        if name != entry.wire:
-            words.append(f'Sent as "{entry.wire}".')
-        yield " ".join(lines_of(" ".join(words)))
+        facts = (
+            _in_words(entry.type, read.properties.definitions),
+            *entry.limits,
+            *(["required"] if entry.required else []),
+        )
+        sent = f' Sent as "{entry.wire}".' if name != entry.wire else ""
+        yield _line(f"{name}: {', '.join(facts)}. {entry.description}{sent}")
+
+
+def _line(text: str) -> str:
+    return " ".join(lines_of(text))
+
+
+def _in_words(given: Type, definitions: Sequence[Definition]) -> str:
+    words = [literal(atom.value) for atom in given if isinstance(atom, Exactly)]
+    for atom in given:
+        if isinstance(atom, SequenceOf):
+            items = "" if Plain.ANY in atom.item else f" of {_in_words(atom.item, definitions)}"
+            words.append(f"a sequence{items}")
+        elif isinstance(atom, Named) and isinstance(atom.key, int) and not definitions:
+            words.append("more such values")  # within a named type; perhaps it is that again
+        elif isinstance(atom, Named) and isinstance(atom.key, int) and definitions[atom.key].entries is None:
+            words.append(_in_words(definitions[atom.key].alias, ()))
+        elif isinstance(atom, MappingTo | Named):
+            words.append("a mapping")
+        elif isinstance(atom, Plain):
+            words.append("anything" if atom is Plain.ANY else atom.value.removeprefix("_"))
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 # --- Python
@@ -561,6 +584,7 @@ def digest_of(document: Mapping[str, Any]) -> str:
 def _digest(plan: Plan) -> str:
     """A hash over all that the plan says, wherever it came from."""
     parts = {field: value for field, value in vars(plan).items() if field != "origin"}
+    parts["events"] = sorted(plan.events, key=lambda event: event.name)
     try:
         return digest_of(_plain(parts))
     except UnicodeEncodeError as exc:

@@ -1,0 +1,356 @@
+"""What a generated package is: its files, and what calls of it send."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import itly_core
+from itly_core import InvalidEvent
+from itly_core.codegen import compare, render, write
+from itly_core.errors import PlanError
+from itly_core.options import Options
+from itly_core.plans.document import Section
+from itly_core.testing import Recorder, recording
+from tests.codegen import regenerate
+from tests.codegen.plans import ROOT, closed, event, imported, imported_from, plan_of
+
+FILES = {"__init__.py", "__init__.pyi", "_plan.json", "py.typed", "requirements.txt"}
+
+
+@pytest.fixture(scope="module")
+def golden() -> ModuleType:
+    return imported_from(regenerate.PACKAGE)
+
+
+@pytest.fixture
+def recorder(golden: ModuleType) -> Iterator[Recorder]:
+    with recording(golden) as running:
+        yield running
+
+
+# --- files
+
+
+def test_the_golden_package_is_what_its_plan_gives() -> None:
+    differences = compare(regenerate.files(), regenerate.PACKAGE)
+
+    assert differences == [], "run python -m tests.codegen.regenerate and read the difference"
+
+
+def test_a_package_has_these_files() -> None:
+    files = render(plan_of(event("A")))
+
+    assert {*files} == FILES
+    assert files["py.typed"] == b""
+    assert files["requirements.txt"].decode().splitlines()[1:] == [f"itly-web>={itly_core.__version__}"]
+
+
+def test_the_order_of_a_plan_makes_no_difference() -> None:
+    text, null = {"type": "string"}, {"type": "null"}
+    one = plan_of(event("B", {"x": text, "a": null}), event("A b"))
+    other = plan_of(event("A b"), event("B", {"a": null, "x": text}))
+
+    assert render(one) == render(other)
+
+
+def test_the_plan_is_kept_with_names_constants_and_hashes() -> None:
+    section = event(
+        "Process Started",
+        {"user_id": {"type": "string"}, "from": {"type": ["string", "null"]}, "rev": {"const": 4}},
+        ["user_id"],
+        version="1.2.0",
+        user_id_property="user_id",
+    )
+    files = render(plan_of(section, formats="strict"))
+    document = json.loads(files["_plan.json"])
+
+    assert document["events"]["Process Started"] == {
+        "function": "process_started",
+        "class": "ProcessStarted",
+        "version": "1.2.0",
+        "schema": section.schema,
+        "arguments": {"from_": "from"},
+        "constants": {"rev": 4},
+        "nullable": ["from"],
+        "user_id": "user_id",
+    }
+    assert document["itly"] == 1
+    assert document["generator"] == itly_core.__version__
+    assert document["plan"] == {"name": "Shop", "version": "1.0.0", "source": "python"}
+    assert document["formats"] == "strict"
+    assert [document[name] for name in ("context", "identify", "group", "page")] == [None] * 4
+    assert document["origin"]["provider"] == "file"
+    assert document["files"]["__init__.py"] == hashlib.sha256(files["__init__.py"]).hexdigest()
+    assert {*document["files"]} == FILES - {"_plan.json"}
+
+
+def test_the_plan_file_has_one_item_a_line_sorted() -> None:
+    text = render(plan_of(event("B"), event("A")))["_plan.json"].decode()
+
+    assert text.endswith("}\n")
+    assert re.findall(r'^  "([AB])": \{$', text, re.MULTILINE) == ["A", "B"]
+    assert '\n  "name": "Shop",\n  "source": "python",\n  "version": "1.0.0"\n' in text
+
+
+def test_the_hash_of_a_plan_follows_what_it_says_and_not_where_it_came_from() -> None:
+    def digest(*events: Section, **more: Any) -> str:
+        return str(json.loads(render(plan_of(*events, **more))["_plan.json"])["origin"]["sha256"])
+
+    assert digest(event("A")) == digest(event("A"), origin={"provider": "segment"})
+    assert digest(event("A")) != digest(event("A", description="Changed."))
+
+
+def test_one_more_property_changes_one_line_of_each_list_it_is_in() -> None:
+    few = event("A", {"a": {"type": "string"}, "c": {"type": "string"}})
+    more = event("A", {"a": {"type": "string"}, "b": {"type": "string"}, "c": {"type": "string"}})
+    before, after = (render(plan_of(section)) for section in (few, more))
+
+    for name, added in (("__init__.py", 5), ("__init__.pyi", 3)):
+        old, new = before[name].decode().splitlines(), after[name].decode().splitlines()
+        assert len(new) - len(old) == added
+        assert all(line in new for line in old)
+
+
+def test_a_removed_event_is_not_generated() -> None:
+    files = render(plan_of(event("A"), event("B", status="removed")))
+
+    assert "B" not in json.loads(files["_plan.json"])["events"]
+    assert b"def b(" not in files["__init__.py"]
+
+
+def test_a_deprecated_event_is_marked() -> None:
+    stub = render(plan_of(event("A", status="deprecated")))["__init__.pyi"].decode()
+
+    assert stub.count('@_deprecated("A is deprecated in the tracking plan")') == 2
+
+
+HASH_SEEDS = """
+import locale, os, sys
+from itly_core.codegen import render
+from itly_core.plans import load
+import hashlib
+files = render(load(sys.argv[1]))
+print(hashlib.sha256(b"".join(files[name] for name in sorted(files))).hexdigest())
+"""
+
+
+def pythons() -> Iterator[Path]:
+    """This Python, and every other one on this machine that could generate, or is named in ITLY_TEST_PYTHONS."""
+    yield Path(sys.executable)
+    named = [Path(path) for path in os.environ.get("ITLY_TEST_PYTHONS", "").split(os.pathsep) if path]
+    for python in named or sorted((Path.home() / ".pyenv" / "versions").glob("3.1[0-9]*/bin/python")):
+        can = subprocess.run([python, "-c", "import itly_core.codegen"], cwd=ROOT, capture_output=True, check=False)
+        if can.returncode == 0:
+            yield python
+
+
+def test_the_bytes_are_the_same_everywhere() -> None:
+    answers = {}
+    for python in pythons():
+        for more in (
+            {"PYTHONHASHSEED": "1", "LC_ALL": "C"},
+            {"PYTHONHASHSEED": "2", "PYTHONUTF8": "1", "TZ": "Asia/Tokyo"},
+        ):
+            done = subprocess.run(
+                [python, "-c", HASH_SEEDS, str(regenerate.PLAN)],
+                cwd=ROOT,
+                env={**os.environ, **more},
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            answers[str(python), str(more)] = done.stdout
+
+    assert len({*answers.values()}) == 1, answers
+
+
+def test_the_package_compiles_on_every_python() -> None:
+    for python in (Path.home() / ".pyenv" / "versions").glob("3.1[0-9]*/bin/python"):
+        code = (
+            "import sys; [compile(open(name, 'rb').read(), name, 'exec', dont_inherit=True) for name in sys.argv[1:]]"
+        )
+        names = [regenerate.PACKAGE / "__init__.py", regenerate.PACKAGE / "__init__.pyi"]
+        done = subprocess.run([python, "-W", "error", "-c", code, *names], capture_output=True, text=True, check=False)
+
+        assert done.returncode == 0, done.stderr
+
+
+def test_what_it_exports() -> None:
+    golden = importlib.import_module("tests.codegen.golden")
+    names = {*golden.__all__}
+
+    assert names >= {
+        "AllOptions", "AlreadyLoaded", "AmplitudeOptions", "Closed", "ConfigError", "ConsoleOptions", "CustomOptions",
+        "DeliveryOptions", "DestinationsOptions", "Environment", "Event", "EventOptions", "InvalidEvent", "ItlyError",
+        "ItlyLogger", "NotLoaded", "Options", "SegmentOptions", "ValidationOptions", "Violation",
+    }  # fmt: skip
+    assert names >= {"load", "identify", "group", "page", "alias", "track", "flush", "shutdown", "stats", "Context"}
+    assert names >= {"process_started", "ProcessStarted", "load_event", "Load", "comment", "Comment"}
+    assert not names & {"Call", "PlanError", "PullError", "Package", "TypedEvent", "UNSET"}
+    assert all(hasattr(golden, name) for name in names)
+
+
+def test_without_a_context_in_the_plan_there_is_no_class_for_it(tmp_path: Path) -> None:
+    assert not hasattr(imported(plan_of(event("A")), tmp_path), "Context")
+
+
+# --- calls
+
+
+def test_a_function_tracks_its_event(golden: ModuleType, recorder: Recorder) -> None:
+    golden.process_started("u1", available_processors=4, region="eu")
+
+    (call,) = recorder.calls
+    assert (call.kind, call.name, call.user_id) == ("track", "Process Started", "u1")
+    assert call.properties == {"user_id": "u1", "available_processors": 4, "region": "eu", "schema_rev": 4}
+
+
+def test_an_event_object_is_the_same_call(golden: ModuleType, recorder: Recorder) -> None:
+    golden.track("u1", golden.ProcessStarted(available_processors=4))
+    golden.process_started("u1", available_processors=4)
+
+    first, second = recorder.calls
+    assert (first.name, first.properties) == (second.name, second.properties)
+    assert isinstance(golden.ProcessStarted(available_processors=4), golden.Event)
+
+
+def test_renamed_arguments_keep_their_wire_names(golden: ModuleType, recorder: Recorder) -> None:
+    hashed = next(name for name in golden.__all__ if name.startswith("cart_viewed_"))
+    arguments = {"utm_medium": "a", "utm_medium_10e6d9": "b"}
+
+    getattr(golden, hashed)("u1", **arguments)
+    golden.load_event("u1", from_="x", options_="y", self_="z", options=golden.EventOptions(message_id="m-1"))
+
+    assert recorder.calls[0].properties == {"utm_medium": "a", "utmMedium": "b"}
+    assert recorder.calls[1].properties == {"from": "x", "options": "y", "self": "z"}
+    assert recorder.calls[1].message_id == "m-1"
+
+
+def test_traits_and_properties_of_sections(golden: ModuleType, recorder: Recorder) -> None:
+    golden.identify("u1", plan="pro", seats=None)
+    golden.group("u1", "acme", group_id_="inner", name="Acme")
+    golden.page("u1", "Docs", "Intro", name_="inner", path="/docs")
+
+    identify, group, page = recorder.calls
+    assert identify.traits == {"plan": "pro", "seats": None}
+    assert (group.group_id, group.traits) == ("acme", {"group_id": "inner", "name": "Acme"})
+    assert (page.category, page.name, page.properties) == ("Docs", "Intro", {"name": "inner", "path": "/docs"})
+
+
+def test_none_is_null_where_the_plan_allows_it_and_absent_elsewhere(golden: ModuleType, recorder: Recorder) -> None:
+    golden.process_started("u1", available_processors=4, region=None, started_at=None)
+
+    (call,) = recorder.calls
+    assert call.properties == {"user_id": "u1", "available_processors": 4, "region": None, "schema_rev": 4}
+
+
+def test_the_plan_decides_not_python(golden: ModuleType, recorder: Recorder) -> None:
+    with pytest.raises(InvalidEvent) as caught:
+        golden.process_started("u1", region="mars", colour="red")
+
+    assert {violation.path for violation in caught.value.violations} == {"available_processors", "region", "colour"}
+
+
+def test_the_context_is_merged_into_events(golden: ModuleType) -> None:
+    with recording(golden, Options(context=golden.Context(app_version="1.0"))) as recorder:
+        golden.cart_viewed("u1")
+
+    assert recorder.calls[0].properties == {"app version": "1.0"}
+
+
+def test_sections_the_plan_says_nothing_of_take_anything(tmp_path: Path) -> None:
+    package = imported(plan_of(event("A")), tmp_path)
+
+    with recording(package) as recorder:
+        package.identify("u1", anything="goes")
+        package.group("u1", "g", seats=1)
+        package.page("u1", "Docs", "Intro", path="/")
+
+    assert [call.traits or call.properties for call in recorder.calls] == [
+        {"anything": "goes"},
+        {"seats": 1},
+        {"path": "/"},
+    ]
+
+
+def test_importing_reads_no_file_but_the_code(tmp_path: Path) -> None:
+    write(render(plan_of(event("A"))), tmp_path / "shop")
+    (tmp_path / "shop" / "_plan.json").unlink()
+
+    package = imported_from(tmp_path / "shop")
+
+    with pytest.raises(PlanError, match="itly pull"):
+        package.load()
+
+
+# --- nullable
+
+
+@pytest.mark.parametrize(
+    ("schema", "accepts"),
+    [
+        ({}, True),
+        (True, True),
+        ({"type": "string"}, False),
+        ({"type": ["string", "null"]}, True),
+        ({"type": "null"}, True),
+        ({"enum": ["a", None]}, True),
+        ({"enum": ["a"]}, False),
+        ({"type": "string", "enum": ["a", None]}, False),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, True),
+        ({"oneOf": [{"type": "null"}, {"enum": [None]}]}, False),
+        ({"not": {"type": "null"}}, False),
+        ({"allOf": [{"type": ["string", "null"]}, {"minLength": 1}]}, True),
+        ({"properties": {"a": {"type": "string"}}}, True),
+        ({"$ref": "#/$defs/maybe"}, True),
+        ({"$ref": "#/$defs/never"}, False),
+        ({"$ref": "#/$defs/maybe", "type": "string"}, False),
+        ({"anyOf": [{"$ref": "#/$defs/never"}, {"$ref": "#/$defs/maybe"}]}, True),
+    ],
+)
+def test_null_is_allowed_where_the_schema_accepts_it(schema: Any, accepts: bool) -> None:
+    definitions = {
+        "maybe": {"type": ["integer", "null"]},
+        "never": {"$ref": "#/$defs/deep"},
+        "deep": {"type": "string"},
+    }
+    section = Section(name="A", schema=closed({"p": schema}, **{"$defs": definitions}))
+
+    document = json.loads(render(plan_of(section))["_plan.json"])
+
+    assert document["events"]["A"]["nullable"] == (["p"] if accepts else [])
+
+
+# --- plans that cannot be used
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        event("A \ud800"),
+        event("A", {"\udfff": {}}),
+        event("A", {"p": {"enum": ["\ud83d"]}}),
+        event("A", {"p": {"maximum": float("nan")}}),
+        event("A", {"p": {"const": float("inf")}}),
+        event("A", {"p": {"const": {1, 2}}}),
+        event("A", {"p": {"const": 10**5000}}),
+        event("A", python_name="not a name"),
+        event("A", python_name="load"),
+    ],
+    ids=["name", "key", "enum", "nan", "inf", "set", "huge", "no name", "our name"],
+)
+def test_a_plan_with_no_form_is_refused(section: Section) -> None:
+    with pytest.raises(PlanError):
+        render(plan_of(section))
