@@ -20,6 +20,7 @@ from .base import (
     Limits,
     answered_at_s,
     classify_status,
+    encode,
     expects_json,
     key_for,
     laid_over,
@@ -118,7 +119,7 @@ class Amplitude:
             given = {key: value for key, value in named.items() if value is not None}
             return (self._happened(call, PAGE_EVENT, {**given, **call.properties}),)
         if kind == "identify":
-            return (orjson.dumps(self._operation(call, {"user_properties": {"$set": call.traits}})),)
+            return (encode(self._operation(call, {"user_properties": {"$set": call.traits}})),)
         return self._group(call)
 
     def request(self, pieces: Sequence[bytes], sent_at_ms: int) -> Request:
@@ -172,7 +173,7 @@ class Amplitude:
                 event["event_properties"] = {**properties, inside: facts}
         if call.destinations:
             laid_over(event, own_fields(call, self.name))
-        return orjson.dumps(event)
+        return encode(event)
 
     def _operation(self, call: Call, fields: Mapping[str, Any]) -> dict[str, Any]:
         """An `$identify`: its user properties are operations only, so a campaign does not go with it."""
@@ -198,8 +199,8 @@ class Amplitude:
             "group_properties": {"$set": call.traits},
         }
         if call.user_id is None and call.anonymous_id is None:  # nobody to join it
-            return (orjson.dumps(describes),)
-        return (orjson.dumps(joins), orjson.dumps(describes))
+            return (encode(describes),)
+        return (encode(joins), encode(describes))
 
 
 SENDER = f"{LIBRARY}/{VERSION}"

@@ -14,6 +14,8 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, Protocol
 
+import orjson
+
 from ..call import Call
 from ..errors import ConfigError
 from ..wire import Bisect, Hold, Ok, Outcome, Reject, Request, Response, Retry, Split
@@ -41,9 +43,14 @@ class Destination(Protocol):
     deduplicates: whether the vendor ignores a repeated message id, so that an unknown outcome may be tried again.
     """
 
-    name: str
-    limits: Limits
-    deduplicates: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def limits(self) -> Limits: ...
+
+    @property
+    def deduplicates(self) -> bool: ...
 
     def pieces(self, call: Call) -> Sequence[bytes]:
         """The wire objects this call becomes, in order; none where the vendor has no such call."""
@@ -68,6 +75,14 @@ class HttpOptions:
     endpoint: str | None = None
     region: Literal["us", "eu"] = "us"
     disabled: bool = False
+
+    def build(self, plan: Mapping[str, Any], environment: str) -> Destination:
+        """The destination of this environment. plan: {name, version, source} of the loaded plan; may be empty.
+
+        Raises:
+            ConfigError: there is no key for this environment.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is not a vendor's options")
 
     def __post_init__(self) -> None:
         if self.endpoint is not None and not str(self.endpoint).startswith(("http://", "https://")):
@@ -118,6 +133,15 @@ def _http_date_s(text: str) -> float:
     """Seconds since the epoch; a date without a zone is UTC (RFC 9110 knows no other)."""
     when = parsedate_to_datetime(text)
     return (when if when.tzinfo is not None else when.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def encode(value: Mapping[str, Any]) -> bytes:
+    """Compact JSON in a string of just that size.
+
+    orjson's own result keeps the kilobytes it was written into. A batch of those is memory touched for the first time,
+    which costs more than this copy.
+    """
+    return memoryview(orjson.dumps(value)).tobytes()
 
 
 def laid_over(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

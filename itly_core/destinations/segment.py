@@ -21,6 +21,7 @@ from .base import (
     Limits,
     answered_at_s,
     classify_status,
+    encode,
     key_for,
     laid_over,
     own_fields,
@@ -81,7 +82,7 @@ class Segment:
             message["anonymousId"] = call.message_id
         if call.destinations:
             laid_over(message, own_fields(call, self.name))
-        return (orjson.dumps(message),)
+        return (encode(message),)
 
     def request(self, pieces: Sequence[bytes], sent_at_ms: int) -> Request:
         """`sentAt` is new in each attempt: Segment corrects our clock by it."""
