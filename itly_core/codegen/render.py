@@ -147,7 +147,7 @@ def render(plan: Plan) -> dict[str, bytes]:
     code["requirements.txt"] = _text([MARKER, f"itly-web>={VERSION}"]).encode()
     document = _document(plan, sections, digest)
     document["files"] = {name: sha256(data) for name, data in code.items()}
-    document["digest"] = sha256(plan_json(document))
+    document["digest"] = digest_of(document)
     return {**code, PLAN_FILE: plan_json(document)}
 
 
