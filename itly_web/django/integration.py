@@ -78,8 +78,8 @@ class Integration:
                 self._package = None
             self.hook()
         if active is not None and active.client is not None:
-            # Draining may take its timeout, and whoever changed a setting is not made to wait for it.
-            threading.Thread(target=active.client.shutdown, name="itly-reset", daemon=True).start()
+            # Draining may take its timeout, which whoever changed a setting is not made to wait for, but the exit is.
+            threading.Thread(target=active.client.shutdown, name="itly-reset", daemon=False).start()
 
     @property
     def flushes_before_response(self) -> bool:

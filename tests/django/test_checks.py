@@ -142,7 +142,7 @@ def test_51_a_package_that_is_not_what_its_source_gives_is_stale(tmp_path: Path)
         ((name, text),) = found()
 
     assert name == "itly.E006"
-    assert "_plan.json is stale" in text
+    assert "__init__.py is stale" in text
 
 
 def test_51_a_package_edited_by_hand_is_stale(tmp_path: Path) -> None:

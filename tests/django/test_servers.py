@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
+import django
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
@@ -155,6 +156,7 @@ def test_17_two_hundred_visitors_at_once_are_not_mixed_up(serve: Callable[..., A
         assert (event["user_id"], event["user_properties"]["utm_source"]) == (f"user-{number}", f"s{number}")
 
 
+@pytest.mark.skipif(django.VERSION < (5, 0), reason="before 5.0 Django lets the view of a visitor who left go on")
 def test_33_a_visitor_who_hangs_up_takes_no_call_along(serve: Callable[..., Any], sink: LocalSink) -> None:
     with serve("uvicorn") as server:
         with socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0)) as connection:
