@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import orjson
 
@@ -42,7 +42,7 @@ class EventOptions:
     destinations: Mapping[str, Mapping[str, Any]] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Call:
     """One track, identify, group, page or alias, as accepted.
 
@@ -73,7 +73,16 @@ class Call:
     @property
     def timestamp_ms(self) -> int:
         """Milliseconds since the epoch."""
-        return round(self.timestamp.timestamp() * 1000)
+        stored = self.__dict__.get("timestamp_ms")
+        return stored if stored is not None else round(self.timestamp.timestamp() * 1000)
+
+    def __getattr__(self, name: str) -> Any:
+        # A call read from its line has no datetime until somebody wants one: most destinations send the number.
+        if name == "timestamp" and "timestamp_ms" in self.__dict__:
+            moment = _EPOCH + timedelta(milliseconds=self.__dict__["timestamp_ms"])
+            self.__dict__["timestamp"] = moment
+            return moment
+        raise AttributeError(name)
 
 
 _FIELDS = (
@@ -84,7 +93,7 @@ _FIELDS = (
 
 def encode_call(call: Call) -> bytes:
     """The call as one line of JSON, with its newline. Values that JSON has no form for become null."""
-    record: dict[str, Any] = {"timestamp": call.timestamp_ms}
+    record: dict[str, Any] = {"timestamp_ms": call.timestamp_ms}
     for name in _FIELDS:
         value = getattr(call, name)
         if value is not None and value != {}:
@@ -102,13 +111,33 @@ def decode_call(line: bytes) -> Call:
     """
     record = orjson.loads(line)
     try:
-        record["timestamp"] = _EPOCH + timedelta(milliseconds=record["timestamp"])
+        if record["kind"] not in _KINDS or type(record["timestamp_ms"]) is not int or not record["message_id"]:
+            raise ValueError("not a call: kind, message id or timestamp is wrong")
         if "violations" in record:
             record["violations"] = tuple(Violation(*item) for item in record["violations"])
-        return Call(**record)
-    except (TypeError, KeyError, OverflowError, AttributeError) as exc:
-        raise ValueError(f"not a call: {exc}") from exc
+    except (TypeError, KeyError) as exc:
+        raise ValueError(f"not a call: {exc!r}") from exc
+    # Straight into the instance: the frozen constructor would cost more than reading the JSON. Fields that the line has
+    # not are the class's defaults.
+    call = object.__new__(Call)
+    call.__dict__.update(record)
+    return call
 
+
+_KINDS = frozenset(get_args(Kind))
+
+
+class _Empty(dict[str, Any]):
+    """The object that no call may fill, since all calls without one share it. A dict, because the encoder asks for one."""
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("a call is frozen: make another one with dataclasses.replace")
+
+    __setitem__ = __ior__ = setdefault = update = _refuse
+
+
+for _name in ("properties", "traits", "groups", "context", "destinations", "plan"):
+    setattr(Call, _name, _Empty())
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 

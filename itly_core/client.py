@@ -265,7 +265,7 @@ class Client:
         parts = [
             section.head if section is not None else _head(kind, name),
             self._ids.make(now_ms),
-            b'","timestamp":%d' % now_ms,
+            b'","timestamp_ms":%d' % now_ms,
         ]
         if user_id is not None:
             parts += (b',"user_id":', _json(user_id if type(user_id) is str else _text(user_id)))

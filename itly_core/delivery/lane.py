@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .. import signals
-from ..call import decode_call
+from ..call import Call, decode_call
 from ..log import Log
 from ..wire import Bisect, Hold, Ok, OkPartial, Reject, Retry, RetrySome, Split
 from . import retry
 from .sender import Item, Sender
-from .source import Dead, Delivered, Dropped, Entry, Parked, Source, Verdict
+from .source import DELIVERED, Dead, Delivered, Dropped, Entry, Parked, Source, Verdict
 
 MASS_REJECTION = 0.5  # more than this part of a batch refused is a wrong configuration, not so many poisoned calls
 MASS_REJECTION_MIN = 4  # in a smaller batch it may well be so many poisoned calls
@@ -139,24 +139,26 @@ class Lane:
         """The batch as items to send, and the entries about which there is nothing to ask the vendor."""
         items: list[Item] = []
         settled: list[tuple[Entry, Verdict]] = []
+        oldest_ms = self._oldest_ms()
+        pieces_of = self._sender.pieces
         for entry in entries:
             try:
                 call = decode_call(entry.line)
-                item = Item(entry, call, self._sender.pieces(call))
+                item = Item(entry, call, pieces_of(call))
             except Exception as exc:  # noqa: BLE001  # a line or value nobody foresaw must not stop the lane
                 settled.append((entry, Dead("unreadable", f"{type(exc).__name__}: {exc}")))
                 continue
-            verdict = self._verdict_unasked(item)
+            verdict = self._verdict_unasked(item, oldest_ms)
             if verdict is None:
                 items.append(item)
             else:
                 settled.append((entry, verdict))
         return items, settled
 
-    def _verdict_unasked(self, item: Item) -> Verdict | None:
+    def _verdict_unasked(self, item: Item, oldest_ms: float) -> Verdict | None:
         if not item.pieces:
             return Dropped("unsupported")
-        if self._is_expired(item):
+        if _accepted_ms(item.call) < oldest_ms:
             return Dropped("expired")
         largest = max(map(len, item.pieces))
         if largest > self._sender.limits.max_piece_bytes:
@@ -234,6 +236,10 @@ class Lane:
 
     def _decide(self, part: Sequence[Item], waits: Mapping[int, float], rejected: Mapping[int, str]) -> list[Item]:
         """Give the items their verdicts, from the fate of their pieces. Those to be sent again at once come back."""
+        if not waits and not rejected:
+            for item in part:
+                item.verdict = DELIVERED
+            return []
         again: list[Item] = []
         start = 0
         for item in part:
@@ -244,7 +250,7 @@ class Lane:
             if reasons:
                 item.verdict = Dead("rejected", reasons[0])
             elif not pauses:
-                item.verdict = Delivered()
+                item.verdict = DELIVERED
             elif max(pauses) > 0:
                 item.verdict = Parked(max(pauses))
             else:
@@ -293,13 +299,14 @@ class Lane:
     def _is_late(self) -> bool:
         return self._stops_at_s is not None and time.monotonic() >= self._stops_at_s
 
-    def _is_expired(self, item: Item) -> bool:
-        accepted_ms = item.call.accepted_ms or item.call.timestamp_ms
-        return accepted_ms < (self._clock() - self._max_age_s) * 1000
+    def _oldest_ms(self) -> float:
+        """Calls accepted before that are too old to be sent."""
+        return (self._clock() - self._max_age_s) * 1000
 
     def _without_expired(self, part: Sequence[Item]) -> list[Item]:
+        oldest_ms = self._oldest_ms()
         for item in part:
-            if self._is_expired(item):
+            if _accepted_ms(item.call) < oldest_ms:
                 item.verdict = Dropped("expired")
         return [item for item in part if item.verdict is None]
 
@@ -324,6 +331,10 @@ class Lane:
     def _signal(self, signal: Any, **what: Any) -> None:
         if signal.receivers:
             signals.send_guarded(signal, self, self._log, destination=self.name, **what)
+
+
+def _accepted_ms(call: Call) -> int:
+    return call.accepted_ms or call.timestamp_ms
 
 
 def _count(part: Sequence[Item]) -> int:

@@ -44,7 +44,7 @@ class MemoryQueue:
         self._lock = threading.Lock()
         self._fresh: deque[bytes] = deque()
         self._parked: list[tuple[float, int, Entry]] = []  # a heap by due time
-        self._in_flight: dict[int, Entry] = {}
+        self._in_flight: list[Entry] = []
         self._bytes = 0
         self._first_s = 0.0  # when the oldest fresh call came
         self._taken = 0  # number of the next fresh call
@@ -84,8 +84,8 @@ class MemoryQueue:
         """Whether every call below that number is settled."""
         with self._lock:
             oldest = self._taken if self._fresh else mark
-            parked = (entry.token for _, _, entry in self._parked)
-            return bool(min(itertools.chain((oldest,), self._in_flight, parked)) >= mark)
+            under_way = (entry.token for entry in (*self._in_flight, *(entry for _, _, entry in self._parked)))
+            return bool(min(itertools.chain((oldest,), under_way)) >= mark)
 
     def due_s(self, batch_size: int) -> float | None:
         with self._lock:
@@ -117,15 +117,14 @@ class MemoryQueue:
                 size += len(line)
             if self._fresh:
                 self._first_s = now
-            for entry in taken:
-                self._in_flight[entry.token] = entry
+            self._in_flight = taken
         return taken
 
     def settle(self, settled: Sequence[tuple[Entry, Verdict]]) -> None:
         with self._lock:
             now = time.monotonic()
+            self._in_flight = []
             for entry, verdict in settled:
-                del self._in_flight[entry.token]
                 if isinstance(verdict, Parked):
                     kept = Entry(entry.line, entry.attempts + verdict.is_failure, entry.token)
                     heapq.heappush(self._parked, (now + verdict.after_s, entry.token, kept))

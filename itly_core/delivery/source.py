@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One accepted call on its way.
 
     line: as accepted. attempts: how often this call was refused by itself. token: the source's own, to find it again.
@@ -50,6 +49,8 @@ class Parked:
     after_s: float
     is_failure: bool = True  # False: it was only left over
 
+
+DELIVERED = Delivered()  # it says nothing of the call, so one will do
 
 Verdict = Delivered | Dead | Dropped | Parked
 

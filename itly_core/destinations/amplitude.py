@@ -145,7 +145,7 @@ class Amplitude:
         """What every event has."""
         event: dict[str, Any] = {
             "event_type": event_type,
-            "time": round(call.timestamp.timestamp() * 1000),
+            "time": call.timestamp_ms,
             "insert_id": call.message_id,
             "library": SENDER,
         }
