@@ -77,12 +77,12 @@ class Package:
         """Make the client every call goes to.
 
         Raises:
-            AlreadyLoaded: it was made before and not shut down.
+            AlreadyLoaded: it was made before, here or by a framework's integration, and not shut down.
             ConfigError, PlanError: the options or the package cannot be used.
             InvalidEvent: the context breaks the plan, in development.
         """
         with self._lock:
-            if self._client is not None and not self._client.is_closed:
+            if self._is_answered():
                 raise AlreadyLoaded
             self._client = self.start(options or Options())
 
@@ -138,6 +138,13 @@ class Package:
         if self._client is None:
             raise NotLoaded
         return self._client
+
+    def _is_answered(self) -> bool:
+        """Whether a client answers calls and is not shut down."""
+        try:
+            return not self.client().is_closed
+        except NotLoaded:
+            return False
 
     def event(
         self,

@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, RequestFactory
 from django.test.utils import CaptureQueriesContext, override_settings
 
-from itly_core.testing import Recorder
+from itly_core.testing import Recorder, recording
 from itly_web.django.middleware import ItlyMiddleware
 from itly_web.scope import Scope, bind, current
 from tests.django_site import views
@@ -273,6 +273,25 @@ def test_44_a_call_outside_a_request_has_no_request_context(recorder: Recorder) 
 
     (call,) = recorder.calls
     assert (call.user_id, dict(call.context)) == ("user-1", {})
+
+
+def test_loading_the_package_again_is_refused(recorder: Recorder) -> None:
+    import site_events
+
+    with pytest.raises(site_events.AlreadyLoaded):
+        site_events.load(site_events.Options())
+
+
+def test_recording_of_the_core_works_in_a_site_too(client: Client, recorder: Recorder) -> None:
+    import site_events
+
+    apps.get_app_config("itly_web_django").integration.reset()
+    with recording(site_events, site_events.Options(context={"version": "1"})) as recorded:
+        client.get("/seen/door/")
+
+    assert recorded.names == ["Seen"]
+    client.get("/seen/door/")
+    assert recorded.names == ["Seen"]
 
 
 def test_54_other_settings_make_another_client(client: Client, recorder: Recorder) -> None:
