@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..log import Log
 from .source import Dead, Delivered, Entry, Parked, Verdict
@@ -413,8 +413,7 @@ def _is_unlocked(path: Path) -> bool:
         os.close(fd)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where an entry came from: the bytes up to `end` of a file, or a parked row."""
 
     writer: str
@@ -487,25 +486,19 @@ class SpoolSource:
     def settle(self, settled: Sequence[tuple[Entry, Verdict]]) -> None:
         change = Settlement(self._destination, {}, [], [], [], Counter())
         now_s = time.time()
-        undecided = 0
-        in_order = sorted(settled, key=lambda pair: (pair[0].token.file, pair[0].token.end))
-        # What is left over at the end of what was read is simply read again; only in between must it be parked.
-        while in_order and not in_order[-1][0].token.row and _is_left_over(in_order[-1][1]):
-            in_order.pop()
-            undecided += 1
-        for entry, verdict in in_order:
+        for entry, verdict in _without_unread(settled):
             place: Place = entry.token
             if place.row:
                 if _is_left_over(verdict):
                     continue
                 change.freed.append(place.row)
-            else:
+            elif place.end > change.cursors.get(place.file, 0):
                 change.cursors[place.file] = place.end
-            if isinstance(verdict, Parked):
+            if isinstance(verdict, Delivered):
+                change.tallies[place.writer, "delivered", ""] += 1
+            elif isinstance(verdict, Parked):
                 attempts = entry.attempts + verdict.is_failure
                 change.parks.append((place.writer, now_s + verdict.after_s, attempts, entry.line))
-            elif isinstance(verdict, Delivered):
-                change.tallies[place.writer, "delivered", ""] += 1
             elif isinstance(verdict, Dead) and verdict.reason != "unreadable":
                 change.deads.append((place.writer, verdict.reason, verdict.detail, entry.attempts, entry.line))
                 change.tallies[place.writer, "dead", verdict.reason] += 1
@@ -544,6 +537,17 @@ class SpoolSource:
             # The writer died within a write: the torn end is nobody's call, since its write never returned.
             entries.append(Entry(data, token=Place(file.writer, file.name, offset, offset + len(data))))
         return entries
+
+
+def _without_unread(settled: Sequence[tuple[Entry, Verdict]]) -> Sequence[tuple[Entry, Verdict]]:
+    """All but what is left over at the end of what was read from the files: the cursor stays before it, and it is simply
+    read again. Only what is left over in between must be parked."""
+    if not any(_is_left_over(verdict) for _, verdict in settled):
+        return settled
+    in_order = sorted(settled, key=lambda pair: (pair[0].token.file, pair[0].token.end))
+    while in_order and not in_order[-1][0].token.row and _is_left_over(in_order[-1][1]):
+        in_order.pop()
+    return in_order
 
 
 def _is_left_over(verdict: Verdict) -> bool:
