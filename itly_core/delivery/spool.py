@@ -158,7 +158,7 @@ class SpoolWriter:
             if self._sync_mode == "interval":
                 self._unsynced.append(line)
                 self._unsynced_bytes += size
-                if self._unsynced_bytes > UNSYNCED_BYTES:
+                if self._unsynced_bytes > UNSYNCED_BYTES and not self.needs_sync.is_set():
                     self.needs_sync.set()
         return None
 
@@ -527,15 +527,15 @@ class SpoolSource:
                 data += os.pread(fd, wanted, offset + len(data))
         finally:
             os.close(fd)
-        entries: list[Entry] = []
+        writer, entries = file.writer, list[Entry]()
         start = size = 0
         while len(entries) < max_calls and size < max_bytes and (end := data.find(b"\n", start) + 1):
             line = data[start:end]
-            entries.append(Entry(line, token=Place(file.writer, file.name, offset + start, offset + end)))
+            entries.append(Entry(line, token=Place(writer, file.name, offset + start, offset + end)))
             start, size = end, size + len(line)
         if not entries and data and self._files.is_torn(file.name, offset + len(data)):
             # The writer died within a write: the torn end is nobody's call, since its write never returned.
-            entries.append(Entry(data, token=Place(file.writer, file.name, offset, offset + len(data))))
+            entries.append(Entry(data, token=Place(writer, file.name, offset, offset + len(data))))
         return entries
 
 
