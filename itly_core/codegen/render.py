@@ -317,7 +317,7 @@ def _in_words(given: Type, definitions: Sequence[Definition]) -> str:
             words.append("a mapping")
         elif isinstance(atom, Plain):
             words.append("anything" if atom is Plain.ANY else atom.value.removeprefix("_"))
-    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words) or "nothing"
 
 
 # --- Python

@@ -64,7 +64,7 @@ def _json_escape(char: str) -> str:
 _FORMS = frozenset({
     ast.Module, ast.ImportFrom, ast.Import, ast.alias, ast.Assign, ast.AnnAssign, ast.Expr, ast.FunctionDef, ast.ClassDef,
     ast.arguments, ast.arg, ast.Constant, ast.Name, ast.Load, ast.Store, ast.Attribute, ast.Call, ast.Dict, ast.List,
-    ast.Tuple, ast.Subscript, ast.BinOp, ast.BitOr,
+    ast.Tuple, ast.Subscript, ast.BinOp, ast.BitOr, ast.UnaryOp, ast.USub,
 })  # fmt: skip
 _CALLED = frozenset({"Package", "TypedDict", "_deprecated", "_given"})
 _CALLED_METHODS = frozenset({"__init__", "event", "identify", "group", "page"})

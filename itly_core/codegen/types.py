@@ -235,7 +235,7 @@ class _Reader:
         }
         entries = [self.entry(fields, name, (name,)) for name in fields.names if name not in constants]
         return Properties(
-            entries=tuple(entry for entry in entries if entry.type != NEVER),
+            entries=tuple(entries),
             constants=constants,
             extra=self.unlisted(fields, ("extra",)),
             definitions=_untied(self.definitions),
@@ -477,7 +477,7 @@ class _Reader:
             if shares_name:
                 self.open[id(node.schema)] = index
         entries = tuple(self.entry(fields, name, (*path, name)) for name in fields.names)
-        self.definitions[index] = Definition(path, entries=tuple(entry for entry in entries if entry.type != NEVER))
+        self.definitions[index] = Definition(path, entries=entries)
         return (Named(index),)
 
 

@@ -165,8 +165,9 @@ def test_draft_4_knows_no_constants() -> None:
     assert signature(Section(name="E", schema=schema)) == {"rev": "Any = ..."}
 
 
-def test_a_forbidden_property_is_no_argument() -> None:
-    assert signature(event("E", {"old": False, "new": True})) == {"new": "Any = ..."}
+def test_a_forbidden_property_takes_no_value() -> None:
+    assert signature(event("E", {"old": False, "new": True})) == {"new": "Any = ...", "old": "Never = ..."}
+    assert type_of({"allOf": [{"type": "string"}, {"type": "integer"}]}) == "Never"
 
 
 def test_a_required_property_that_nothing_describes_is_an_argument() -> None:
