@@ -99,7 +99,7 @@ def test_production_without_a_destination_is_an_error_when_deploying(given: Any,
         ([OURS, SESSION, AUTH, OURS], ["itly.W002", "itly.W003"]),
     ],
 )
-def test_38_the_middlewares_place_is_checked(middleware: list[str], expected: list[str]) -> None:
+def test_scenario_38_the_middlewares_place_is_checked(middleware: list[str], expected: list[str]) -> None:
     with override_settings(MIDDLEWARE=middleware):
         assert ids() == expected
 
@@ -119,7 +119,7 @@ def test_a_proxy_nobody_mentioned_is_a_warning(given: Any, settings: Any, expect
 
 
 @pytest.mark.parametrize(("environment", "level"), [("development", checks.WARNING), ("production", checks.ERROR)])
-def test_51_a_missing_package_is_an_error_in_production(environment: str, level: int) -> None:
+def test_scenario_51_a_missing_package_is_an_error_in_production(environment: str, level: int) -> None:
     with override_settings(ITLY={"PACKAGE": "not_pulled_yet", "ENVIRONMENT": environment}):
         (message,) = checks.run_checks(tags=["itly"])
 
@@ -127,7 +127,7 @@ def test_51_a_missing_package_is_an_error_in_production(environment: str, level:
     assert "itly_pull" in (message.hint or "")
 
 
-def test_51_something_else_of_that_name_is_an_error() -> None:
+def test_scenario_51_something_else_of_that_name_is_an_error() -> None:
     with override_settings(ITLY={"PACKAGE": "json"}):
         ((name, text),) = found()
 
@@ -135,7 +135,7 @@ def test_51_something_else_of_that_name_is_an_error() -> None:
     assert "json" in text
 
 
-def test_51_a_package_that_is_not_what_its_source_gives_is_stale(tmp_path: Path) -> None:
+def test_scenario_51_a_package_that_is_not_what_its_source_gives_is_stale(tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text((SITE / "tracking-plan.yaml").read_text().replace("minimum: 0", "minimum: 1"))
     with with_itly(SOURCES={"python": str(plan)}):
@@ -145,7 +145,7 @@ def test_51_a_package_that_is_not_what_its_source_gives_is_stale(tmp_path: Path)
     assert "__init__.py is stale" in text
 
 
-def test_51_a_package_edited_by_hand_is_stale(tmp_path: Path) -> None:
+def test_scenario_51_a_package_edited_by_hand_is_stale(tmp_path: Path) -> None:
     shutil.copytree(SITE_DIR / "site_events", tmp_path / "site_events")
     with (tmp_path / "site_events" / "__init__.py").open("a") as file:
         file.write("\n# edited\n")

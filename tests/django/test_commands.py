@@ -30,7 +30,7 @@ def pull(project: Path, *arguments: str, **settings: Any) -> Any:
     return manage("itly_pull", *arguments, cwd=project, settings={**NEW, **settings}, SITE_URLS="new_urls")
 
 
-def test_51_pull_works_before_the_package_that_urls_import_exists(project: Path) -> None:
+def test_scenario_51_pull_works_before_the_package_that_urls_import_exists(project: Path) -> None:
     assert manage("check", cwd=project, settings=NEW, SITE_URLS="new_urls").returncode != 0
 
     result = pull(project, "python")
@@ -40,7 +40,7 @@ def test_51_pull_works_before_the_package_that_urls_import_exists(project: Path)
     assert manage("check", cwd=project, settings=NEW, SITE_URLS="new_urls").returncode == 0
 
 
-def test_51_pull_repairs_a_package_that_cannot_be_imported(project: Path) -> None:
+def test_scenario_51_pull_repairs_a_package_that_cannot_be_imported(project: Path) -> None:
     pull(project, "python")
     (project / "new_events" / "__init__.py").write_text("def (")
 
@@ -117,14 +117,14 @@ import site_events
 """
 
 
-def test_44_a_script_sends_and_is_drained_at_its_end(tmp_path: Path, sink: LocalSink) -> None:
+def test_scenario_44_a_script_sends_and_is_drained_at_its_end(tmp_path: Path, sink: LocalSink) -> None:
     run(CALL.format(body="site_events.seen('user-1', where='script')"), cwd=tmp_path, settings=to_sink(sink))
 
     (event,) = sink.events()
     assert event["event_properties"]["where"] == "script"
 
 
-def test_44_a_management_command_sends(tmp_path: Path, sink: LocalSink) -> None:
+def test_scenario_44_a_management_command_sends(tmp_path: Path, sink: LocalSink) -> None:
     code = "import site_events; site_events.seen('user-1', where='shell')"
     result = manage("shell", "--command", code, cwd=tmp_path, settings=to_sink(sink))
 
@@ -143,7 +143,7 @@ def test_44_a_management_command_sends(tmp_path: Path, sink: LocalSink) -> None:
     ],
     ids=["test client", "override_settings", "setup_test_environment"],
 )
-def test_53_a_script_that_uses_test_tools_sends(tmp_path: Path, sink: LocalSink, body: str) -> None:
+def test_scenario_53_a_script_that_uses_test_tools_sends(tmp_path: Path, sink: LocalSink, body: str) -> None:
     run(CALL.format(body=body), cwd=tmp_path, settings=to_sink(sink))
 
     assert [event["event_properties"]["where"] for event in sink.events()] == ["sent"]
@@ -180,7 +180,7 @@ class ShopTests(ItlyTestMixin, TestCase):
 
 
 @pytest.mark.parametrize("parallel", [(), ("--parallel", "2")], ids=["serial", "parallel"])
-def test_53_56_the_test_runner_records_and_never_sends(
+def test_scenario_53_56_the_test_runner_records_and_never_sends(
     tmp_path: Path, sink: LocalSink, parallel: tuple[str, ...]
 ) -> None:
     for name in ("test_shop.py", "test_more.py"):
@@ -192,14 +192,14 @@ def test_53_56_the_test_runner_records_and_never_sends(
     assert sink.count() == 0
 
 
-def test_53_tests_need_no_vendor_key(tmp_path: Path) -> None:
+def test_scenario_53_tests_need_no_vendor_key(tmp_path: Path) -> None:
     (tmp_path / "test_shop.py").write_text(TESTS)
     result = manage("test", cwd=tmp_path, settings={"DESTINATIONS": {"amplitude": {"api_key": ""}}})
 
     assert result.returncode == 0, result.stderr
 
 
-def test_53_a_runner_of_ones_own_built_on_djangos_records(tmp_path: Path, sink: LocalSink) -> None:
+def test_scenario_53_a_runner_of_ones_own_built_on_djangos_records(tmp_path: Path, sink: LocalSink) -> None:
     (tmp_path / "test_shop.py").write_text(TESTS)
     code = """
 import sys
@@ -213,7 +213,7 @@ sys.exit(bool(get_runner(settings)(verbosity=0).run_tests(["."])))
     assert sink.count() == 0
 
 
-def test_45_a_call_before_django_is_set_up_says_what_to_do(tmp_path: Path) -> None:
+def test_scenario_45_a_call_before_django_is_set_up_says_what_to_do(tmp_path: Path) -> None:
     code = """
 import site_events
 try:
@@ -258,7 +258,7 @@ print([name for name in ("yaml", "click", "rich", "itly_core.plans", "itly_core.
     assert run(code, cwd=tmp_path).splitlines() == ["1 True", "[]"]
 
 
-def test_54_a_script_that_overrides_settings_loses_nothing(tmp_path: Path, sink: LocalSink) -> None:
+def test_scenario_54_a_script_that_overrides_settings_loses_nothing(tmp_path: Path, sink: LocalSink) -> None:
     body = """
 from django.conf import settings
 from django.test.utils import override_settings

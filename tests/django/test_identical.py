@@ -55,14 +55,14 @@ def visits(site_dir: Path) -> tuple[Any, Any]:
     return bare, ours
 
 
-def test_24_status_headers_body_cookies_and_queries_are_the_same(visits: tuple[Any, Any]) -> None:
+def test_scenario_24_status_headers_body_cookies_and_queries_are_the_same(visits: tuple[Any, Any]) -> None:
     bare, ours = visits
 
     assert len(bare) == 64
     assert ours == bare
 
 
-def test_23_only_pages_that_look_at_the_session_vary(visits: tuple[Any, Any]) -> None:
+def test_scenario_23_only_pages_that_look_at_the_session_vary(visits: tuple[Any, Any]) -> None:
     _, ours = visits
 
     assert [headers.get("Vary") for _, headers, *_ in ours[:4]] == [None, "Cookie", "Cookie", None]

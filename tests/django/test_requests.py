@@ -92,7 +92,9 @@ def session_cookie(client: Client) -> str:
     return f"sessionid={client.cookies['sessionid'].value}"
 
 
-def test_26_signing_in_and_out_counts_from_the_next_call(client: Client, recorder: Recorder, jane: Any) -> None:
+def test_scenario_26_signing_in_and_out_counts_from_the_next_call(
+    client: Client, recorder: Recorder, jane: Any
+) -> None:
     client.get("/sign-in/")
     client.get("/sign-out/")
 
@@ -103,7 +105,7 @@ def test_26_signing_in_and_out_counts_from_the_next_call(client: Client, recorde
     ]
 
 
-def test_27_a_user_set_by_the_view_wins(client: Client, recorder: Recorder, jane: Any) -> None:
+def test_scenario_27_a_user_set_by_the_view_wins(client: Client, recorder: Recorder, jane: Any) -> None:
     client.force_login(jane)
     client.get("/token/")
 
@@ -111,7 +113,7 @@ def test_27_a_user_set_by_the_view_wins(client: Client, recorder: Recorder, jane
 
 
 @pytest.mark.parametrize("path", ["/plain/", "/plain-stream/", "/seen/x/", "/threads/"])
-def test_23_24_a_view_that_does_not_need_the_user_costs_no_query_and_no_vary(
+def test_scenario_23_24_a_view_that_does_not_need_the_user_costs_no_query_and_no_vary(
     client: Client, recorder: Recorder, jane: Any, path: str
 ) -> None:
     client.force_login(jane)
@@ -126,7 +128,7 @@ def test_23_24_a_view_that_does_not_need_the_user_costs_no_query_and_no_vary(
     assert not response.cookies
 
 
-def test_23_reading_the_user_for_a_call_adds_no_vary(client: Client, recorder: Recorder, jane: Any) -> None:
+def test_scenario_23_reading_the_user_for_a_call_adds_no_vary(client: Client, recorder: Recorder, jane: Any) -> None:
     client.force_login(jane)
     with CaptureQueriesContext(connection) as queries:
         response = client.get("/whoever/")
@@ -137,7 +139,9 @@ def test_23_reading_the_user_for_a_call_adds_no_vary(client: Client, recorder: R
 
 
 @pytest.mark.parametrize("path", ["/event-then-user/", "/user-then-event/"])
-def test_23_a_page_that_shows_the_user_still_varies(client: Client, recorder: Recorder, jane: Any, path: str) -> None:
+def test_scenario_23_a_page_that_shows_the_user_still_varies(
+    client: Client, recorder: Recorder, jane: Any, path: str
+) -> None:
     client.force_login(jane)
     with CaptureQueriesContext(connection) as queries:
         response = client.get(path)
@@ -148,7 +152,9 @@ def test_23_a_page_that_shows_the_user_still_varies(client: Client, recorder: Re
     assert len(queries) == 2
 
 
-def test_23_a_stale_session_cookie_is_not_deleted_by_a_call(client: Client, recorder: Recorder, jane: Any) -> None:
+def test_scenario_23_a_stale_session_cookie_is_not_deleted_by_a_call(
+    client: Client, recorder: Recorder, jane: Any
+) -> None:
     client.force_login(jane)
     client.session.delete()
     response = client.get("/whoever/")
@@ -158,7 +164,9 @@ def test_23_a_stale_session_cookie_is_not_deleted_by_a_call(client: Client, reco
     assert not response.has_header("Vary")
 
 
-def test_23_a_session_that_reading_changes_is_kept_changed(client: Client, recorder: Recorder, jane: Any) -> None:
+def test_scenario_23_a_session_that_reading_changes_is_kept_changed(
+    client: Client, recorder: Recorder, jane: Any
+) -> None:
     client.force_login(jane)
     with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["test"]):
         response = client.get("/whoever/")
@@ -169,7 +177,7 @@ def test_23_a_session_that_reading_changes_is_kept_changed(client: Client, recor
     assert again.content.decode() == str(jane.pk)
 
 
-def test_23_caches_still_hit(client: Client, recorder: Recorder, jane: Any) -> None:
+def test_scenario_23_caches_still_hit(client: Client, recorder: Recorder, jane: Any) -> None:
     first = client.get("/cached/")
     client.force_login(jane)
 
@@ -177,7 +185,7 @@ def test_23_caches_still_hit(client: Client, recorder: Recorder, jane: Any) -> N
     assert not recorder.calls
 
 
-def test_23_a_page_with_a_call_is_cached_for_all(client: Client, recorder: Recorder, jane: Any) -> None:
+def test_scenario_23_a_page_with_a_call_is_cached_for_all(client: Client, recorder: Recorder, jane: Any) -> None:
     client.force_login(jane)
     first = client.get("/cached-event/")
 
@@ -185,7 +193,7 @@ def test_23_a_page_with_a_call_is_cached_for_all(client: Client, recorder: Recor
     assert users(recorder) == [str(jane.pk)]
 
 
-def test_34_a_streaming_body_knows_its_request(client: Client, recorder: Recorder, jane: Any) -> None:
+def test_scenario_34_a_streaming_body_knows_its_request(client: Client, recorder: Recorder, jane: Any) -> None:
     client.force_login(jane)
     response = client.get("/stream/")
     assert current() is None
@@ -197,7 +205,7 @@ def test_34_a_streaming_body_knows_its_request(client: Client, recorder: Recorde
     assert {call.context["path"] for call in recorder.calls} == {"/stream/"}
 
 
-def test_35_an_abandoned_stream_is_nobodys_problem(client: Client, recorder: Recorder) -> None:
+def test_scenario_35_an_abandoned_stream_is_nobodys_problem(client: Client, recorder: Recorder) -> None:
     response = client.get("/stream/")
     parts = iter(response.streaming_content)  # type: ignore[attr-defined]
     assert next(parts) == b"one "
@@ -207,14 +215,14 @@ def test_35_an_abandoned_stream_is_nobodys_problem(client: Client, recorder: Rec
     assert current() is None
 
 
-def test_15_a_file_response_is_not_wrapped(recorder: Recorder) -> None:
+def test_scenario_15_a_file_response_is_not_wrapped(recorder: Recorder) -> None:
     response = ItlyMiddleware(views.file)(RequestFactory().get("/file/"))
 
     assert response.file_to_stream is not None  # type: ignore[union-attr]  # what servers hand to the kernel
     assert where(recorder) == ["file"]
 
 
-def test_21_a_thread_needs_the_scope_copied(client: Client, recorder: Recorder, db: None) -> None:
+def test_scenario_21_a_thread_needs_the_scope_copied(client: Client, recorder: Recorder, db: None) -> None:
     client.get("/threads/")
 
     by_where = {call.properties["where"]: call for call in recorder.calls}
@@ -222,7 +230,7 @@ def test_21_a_thread_needs_the_scope_copied(client: Client, recorder: Recorder, 
     assert not by_where["not copied"].context
 
 
-def test_29_the_body_is_left_alone(client: Client, recorder: Recorder) -> None:
+def test_scenario_29_the_body_is_left_alone(client: Client, recorder: Recorder) -> None:
     response = client.post("/upload/", {"file": SimpleUploadedFile("a.txt", b"content")})
 
     assert (response.status_code, response.content) == (200, b"content")
@@ -230,27 +238,27 @@ def test_29_the_body_is_left_alone(client: Client, recorder: Recorder) -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "", "a b", "[::1", "\udcff"])
-def test_30_a_bad_host_changes_nothing(client: Client, recorder: Recorder, host: str) -> None:
+def test_scenario_30_a_bad_host_changes_nothing(client: Client, recorder: Recorder, host: str) -> None:
     response = client.get("/seen/x/", HTTP_HOST=host)
 
     assert (response.status_code, where(recorder)) == (200, ["x"])
 
 
-def test_36_what_was_said_before_an_error_is_kept(client: Client, recorder: Recorder) -> None:
+def test_scenario_36_what_was_said_before_an_error_is_kept(client: Client, recorder: Recorder) -> None:
     assert client.get("/boom/").status_code == 500
     assert client.get("/missing/").status_code == 404
 
     assert where(recorder) == ["boom", "missing"]
 
 
-def test_20_nothing_is_bound_after_a_request(client: Client, recorder: Recorder) -> None:
+def test_scenario_20_nothing_is_bound_after_a_request(client: Client, recorder: Recorder) -> None:
     for path in ("/seen/x/", "/boom/", "/stream/", "/file/"):
         client.get(path)
 
         assert current() is None
 
 
-def test_50_an_invalid_call_in_production_is_kept_and_flagged(
+def test_scenario_50_an_invalid_call_in_production_is_kept_and_flagged(
     client: Client, recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     response = client.get("/invalid/")
@@ -261,12 +269,12 @@ def test_50_an_invalid_call_in_production_is_kept_and_flagged(
     assert "'Seen' breaks the tracking plan: where (type)" in caplog.text
 
 
-def test_50_an_invalid_call_in_development_raises_at_the_call(client: Client) -> None:
+def test_scenario_50_an_invalid_call_in_development_raises_at_the_call(client: Client) -> None:
     with override_settings(ITLY={"PACKAGE": "site_events", "ENVIRONMENT": "development", "CONTEXT": {"version": "1"}}):
         assert client.get("/invalid/").status_code == 500
 
 
-def test_44_a_call_outside_a_request_has_no_request_context(recorder: Recorder) -> None:
+def test_scenario_44_a_call_outside_a_request_has_no_request_context(recorder: Recorder) -> None:
     import site_events
 
     site_events.seen("user-1", where="shell")
@@ -294,7 +302,7 @@ def test_recording_of_the_core_works_in_a_site_too(client: Client, recorder: Rec
     assert recorded.names == ["Seen"]
 
 
-def test_54_other_settings_make_another_client(client: Client, recorder: Recorder) -> None:
+def test_scenario_54_other_settings_make_another_client(client: Client, recorder: Recorder) -> None:
     integration = apps.get_app_config("itly_web_django").integration
     given = {"PACKAGE": "site_events", "CONTEXT": {"version": "2.0"}, "CAPTURE": ["method"], "IP": "off"}
     with override_settings(ITLY=given):
@@ -314,7 +322,7 @@ def test_disabled_means_nothing_is_recorded_or_bound(client: Client) -> None:
         assert integration.active().reader is None
 
 
-def test_38_listed_twice_the_second_one_does_nothing(recorder: Recorder) -> None:
+def test_scenario_38_listed_twice_the_second_one_does_nothing(recorder: Recorder) -> None:
     bound: list[Scope | None] = []
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -332,7 +340,7 @@ def test_38_listed_twice_the_second_one_does_nothing(recorder: Recorder) -> None
     assert bound[0] is bound[1] is not None
 
 
-def test_39_a_bare_request_is_enough(recorder: Recorder) -> None:
+def test_scenario_39_a_bare_request_is_enough(recorder: Recorder) -> None:
     import site_events
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -358,7 +366,7 @@ def test_a_leftover_of_another_request_is_put_back_and_not_used(client: Client, 
     assert recorder.calls[0].context["path"] == "/seen/x/"
 
 
-def test_16_a_wake_up_that_raises_reaches_nobody(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_scenario_16_a_wake_up_that_raises_reaches_nobody(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Recorder):
         def wake(self) -> None:
             raise RuntimeError("asleep")
@@ -413,7 +421,7 @@ def get(client: AsyncClient, path: str) -> Any:
 @pytest.mark.parametrize(
     "path", ["/async-whoever/", "/async-loaded/", "/async-thread/", "/async-boom/", "/whoever/", "/sync-in-async-out/"]
 )
-def test_25_the_user_is_found_in_an_async_site(
+def test_scenario_25_the_user_is_found_in_an_async_site(
     async_client: AsyncClient, recorder: Recorder, jane: Any, path: str
 ) -> None:
     if path == "/async-loaded/" and not hasattr(auth, "aget_user"):
@@ -427,7 +435,7 @@ def test_25_the_user_is_found_in_an_async_site(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_25_an_async_view_in_a_sync_site_finds_its_user(client: Client, recorder: Recorder, jane: Any) -> None:
+def test_scenario_25_an_async_view_in_a_sync_site_finds_its_user(client: Client, recorder: Recorder, jane: Any) -> None:
     client.force_login(jane)
     for path in ("/async-whoever/", "/sync-in-async-out/"):
         response = client.get(path)
@@ -438,7 +446,7 @@ def test_25_an_async_view_in_a_sync_site_finds_its_user(client: Client, recorder
 
 
 @pytest.mark.django_db(transaction=True)
-def test_25_nobody_in_an_async_view_gets_a_random_id(async_client: AsyncClient, recorder: Recorder) -> None:
+def test_scenario_25_nobody_in_an_async_view_gets_a_random_id(async_client: AsyncClient, recorder: Recorder) -> None:
     get(async_client, "/async-whoever/")
 
     (call,) = recorder.calls
@@ -448,7 +456,9 @@ def test_25_nobody_in_an_async_view_gets_a_random_id(async_client: AsyncClient, 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_34_an_async_streaming_body_knows_its_request(async_client: AsyncClient, recorder: Recorder, jane: Any) -> None:
+def test_scenario_34_an_async_streaming_body_knows_its_request(
+    async_client: AsyncClient, recorder: Recorder, jane: Any
+) -> None:
     async_client.force_login(jane)
     response = get(async_client, "/async-stream/")
 
@@ -469,7 +479,7 @@ def test_fifty_async_requests_at_once_keep_apart(async_client: AsyncClient, reco
         assert call.context["campaign"] == {"source": f"s{call.properties['where']}"}
 
 
-def test_33_a_visitor_who_leaves_does_not_take_the_calls_along(recorder: Recorder) -> None:
+def test_scenario_33_a_visitor_who_leaves_does_not_take_the_calls_along(recorder: Recorder) -> None:
     import site_events
 
     started = asyncio.Event()

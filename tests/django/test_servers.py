@@ -54,7 +54,9 @@ def test_an_event_of_a_view_arrives_with_its_request(
     ],
     ids=["sync", "gthread", "sync preload", "gthread preload"],
 )
-def test_1_every_gunicorn_worker_delivers(serve: Callable[..., Any], sink: LocalSink, options: tuple[str, ...]) -> None:
+def test_scenario_1_every_gunicorn_worker_delivers(
+    serve: Callable[..., Any], sink: LocalSink, options: tuple[str, ...]
+) -> None:
     with serve("gunicorn", *options) as server:
         pids = pids_of_all_workers(server, 2)
         sink.wait_for(len(pids))
@@ -62,7 +64,7 @@ def test_1_every_gunicorn_worker_delivers(serve: Callable[..., Any], sink: Local
     assert sorted(event["event_properties"]["where"] for event in sink.events()) == sorted(f"pid {pid}" for pid in pids)
 
 
-def test_1_every_uvicorn_worker_delivers(serve: Callable[..., Any], sink: LocalSink) -> None:
+def test_scenario_1_every_uvicorn_worker_delivers(serve: Callable[..., Any], sink: LocalSink) -> None:
     with serve("uvicorn", *TWO_WORKERS) as server:
         pids = pids_of_all_workers(server, 2)
         sink.wait_for(len(pids))
@@ -70,7 +72,7 @@ def test_1_every_uvicorn_worker_delivers(serve: Callable[..., Any], sink: LocalS
     assert sorted(event["event_properties"]["where"] for event in sink.events()) == sorted(f"pid {pid}" for pid in pids)
 
 
-def test_8_a_worker_told_to_stop_delivers_what_it_accepted(serve: Callable[..., Any], sink: LocalSink) -> None:
+def test_scenario_8_a_worker_told_to_stop_delivers_what_it_accepted(serve: Callable[..., Any], sink: LocalSink) -> None:
     sink.script(status=503, times=1)  # it stops while it waits to try again
     with serve("gunicorn") as server:
         requests.get(f"{server.url}/seen/last/", timeout=10)
@@ -81,7 +83,7 @@ def test_8_a_worker_told_to_stop_delivers_what_it_accepted(serve: Callable[..., 
 
 
 @pytest.mark.parametrize("kind", ["gunicorn", "uvicorn"])
-def test_13_no_byte_of_a_response_waits_for_a_vendor_that_stalls(
+def test_scenario_13_no_byte_of_a_response_waits_for_a_vendor_that_stalls(
     serve: Callable[..., Any], sink: LocalSink, kind: str
 ) -> None:
     sink.script(delay_s=3.0)
@@ -95,7 +97,7 @@ def test_13_no_byte_of_a_response_waits_for_a_vendor_that_stalls(
     assert max(seconds) < 1.0
 
 
-def test_57_a_vendor_that_is_down_changes_no_response(serve: Callable[..., Any], sink: LocalSink) -> None:
+def test_scenario_57_a_vendor_that_is_down_changes_no_response(serve: Callable[..., Any], sink: LocalSink) -> None:
     sink.go_down()
     with serve("gunicorn") as server:
         answers = [requests.get(f"{server.url}/seen/{n}/", timeout=10) for n in range(20)]
@@ -118,7 +120,7 @@ def test_flush_waits_a_bounded_time(serve: Callable[..., Any], sink: LocalSink, 
 
 
 @pytest.mark.parametrize("kind", ["gunicorn", "uvicorn"])
-def test_11_12_a_serverless_host_gets_what_was_said_before_it_answers(
+def test_scenario_11_12_a_serverless_host_gets_what_was_said_before_it_answers(
     serve: Callable[..., Any], sink: LocalSink, kind: str
 ) -> None:
     with serve(kind, env={"K_SERVICE": "shop"}) as server:
@@ -128,7 +130,7 @@ def test_11_12_a_serverless_host_gets_what_was_said_before_it_answers(
 
 
 @pytest.mark.parametrize("kind", ["gunicorn", "uvicorn"])
-def test_25_the_user_of_an_async_view_arrives(serve: Callable[..., Any], sink: LocalSink, kind: str) -> None:
+def test_scenario_25_the_user_of_an_async_view_arrives(serve: Callable[..., Any], sink: LocalSink, kind: str) -> None:
     with serve(kind) as server, requests.Session() as session:
         session.get(f"{server.url}/sign-in/", timeout=10)
         answer = session.get(f"{server.url}/async-whoever/", timeout=10)
@@ -141,7 +143,7 @@ def test_25_the_user_of_an_async_view_arrives(serve: Callable[..., Any], sink: L
     assert len(signed_in) == 1
 
 
-def test_17_two_hundred_visitors_at_once_are_not_mixed_up(serve: Callable[..., Any], sink: LocalSink) -> None:
+def test_scenario_17_two_hundred_visitors_at_once_are_not_mixed_up(serve: Callable[..., Any], sink: LocalSink) -> None:
     with serve("uvicorn") as server:
         with ThreadPoolExecutor(20) as pool:
             list(
@@ -157,7 +159,7 @@ def test_17_two_hundred_visitors_at_once_are_not_mixed_up(serve: Callable[..., A
 
 
 @pytest.mark.skipif(django.VERSION < (5, 0), reason="before 5.0 Django lets the view of a visitor who left go on")
-def test_33_a_visitor_who_hangs_up_takes_no_call_along(serve: Callable[..., Any], sink: LocalSink) -> None:
+def test_scenario_33_a_visitor_who_hangs_up_takes_no_call_along(serve: Callable[..., Any], sink: LocalSink) -> None:
     with serve("uvicorn") as server:
         with socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0)) as connection:
             connection.sendall(b"GET /async-endless/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -168,7 +170,9 @@ def test_33_a_visitor_who_hangs_up_takes_no_call_along(serve: Callable[..., Any]
     assert [event["event_properties"]["where"] for event in events] == ["known user", "waiting"]
 
 
-def test_31_hostile_bytes_reach_the_view_and_the_sink_unharmed(serve: Callable[..., Any], sink: LocalSink) -> None:
+def test_scenario_31_hostile_bytes_reach_the_view_and_the_sink_unharmed(
+    serve: Callable[..., Any], sink: LocalSink
+) -> None:
     with serve("gunicorn") as server:
         connection = http.client.HTTPConnection("127.0.0.1", urlsplit(server.url).port or 0, timeout=10)
         connection.putrequest("GET", "/seen/%ff%fe/?utm_source=%ff&utm_medium=%00", skip_host=True)

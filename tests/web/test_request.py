@@ -87,7 +87,7 @@ def test_an_unknown_method_is_other(method: str, expected: str) -> None:
         ("", None),
     ],
 )
-def test_32_a_referrer_is_origin_and_path(header: str, expected: str | None) -> None:
+def test_scenario_32_a_referrer_is_origin_and_path(header: str, expected: str | None) -> None:
     assert fact("referrer", HTTP_REFERER=header) == expected
 
 
@@ -110,7 +110,7 @@ def test_32_a_referrer_is_origin_and_path(header: str, expected: str | None) -> 
         ("x=utm_source&utm_source", None, None),
     ],
 )
-def test_32_only_allowed_query_parameters_leave(query: str, campaign: Any, search: Any) -> None:
+def test_scenario_32_only_allowed_query_parameters_leave(query: str, campaign: Any, search: Any) -> None:
     found = facts(view(QUERY_STRING=query), RULES)
 
     assert (found.get("campaign"), found.get("search")) == (campaign, search)
@@ -249,14 +249,16 @@ def test_only_captured_facts_leave() -> None:
         ("shop.example", "gopher", None),
     ],
 )
-def test_30_a_page_url_never_asks_the_framework_for_the_host(host: str, scheme: str, expected: str | None) -> None:
+def test_scenario_30_a_page_url_never_asks_the_framework_for_the_host(
+    host: str, scheme: str, expected: str | None
+) -> None:
     rules = RequestRules(capture=("page_url",))
     asked = view("/a", HTTP_HOST=host, QUERY_STRING="token=secret")._replace(scheme=lambda: scheme)
 
     assert facts(asked, rules).get("page_url") == expected
 
 
-def test_60_global_privacy_control_withholds_whatever_tells_people_apart() -> None:
+def test_scenario_60_global_privacy_control_withholds_whatever_tells_people_apart() -> None:
     asked = view(
         "/a",
         HTTP_SEC_GPC="1",
@@ -321,11 +323,11 @@ def test_a_browser_id_is_adopted_from_the_vendors_own_cookies(cookies: str, expe
         ("\u00ff", "\ufffd"),
     ],
 )
-def test_31_text_is_cut_and_valid(header: str, expected: str) -> None:
+def test_scenario_31_text_is_cut_and_valid(header: str, expected: str) -> None:
     assert fact("user_agent", HTTP_USER_AGENT=header) == expected
 
 
-def test_39_what_a_framework_cannot_tell_is_unknown() -> None:
+def test_scenario_39_what_a_framework_cannot_tell_is_unknown() -> None:
     def broken() -> str:
         raise AttributeError("no resolver match")
 
@@ -368,7 +370,7 @@ SHAPED = st.sampled_from(
     variables=st.dictionaries(st.sampled_from(HEADERS), st.one_of(ANYTHING, st.builds(str.__add__, SHAPED, ANYTHING))),
     proxies=st.integers(0, 3),
 )
-def test_31_nothing_in_a_request_can_raise_or_break_the_encoding(
+def test_scenario_31_nothing_in_a_request_can_raise_or_break_the_encoding(
     path: str, variables: dict[str, str], proxies: int
 ) -> None:
     capture = (*RequestRules().capture, "page_url")

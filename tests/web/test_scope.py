@@ -77,7 +77,7 @@ def test_the_facts_are_read_once() -> None:
     assert request.reads == 1
 
 
-def test_26_the_user_is_asked_at_every_call() -> None:
+def test_scenario_26_the_user_is_asked_at_every_call() -> None:
     request = Request()
     scope = scope_of(request)
 
@@ -114,7 +114,7 @@ def test_an_adopted_id_is_told_beside_the_user() -> None:
     assert scope.anonymous_id() == "browser-1"
 
 
-def test_35_a_framework_that_raises_is_one_that_knows_nothing() -> None:
+def test_scenario_35_a_framework_that_raises_is_one_that_knows_nothing() -> None:
     def broken(request: Any) -> Any:
         raise RuntimeError("half a request")
 
@@ -125,13 +125,13 @@ def test_35_a_framework_that_raises_is_one_that_knows_nothing() -> None:
     assert scope.anonymous_id() is not None
 
 
-def test_19_two_scopes_are_never_equal() -> None:
+def test_scenario_19_two_scopes_are_never_equal() -> None:
     request = Request()
 
     assert scope_of(request) != scope_of(request)
 
 
-def test_18_unbinding_needs_no_token_and_works_anywhere(scope: Scope) -> None:
+def test_scenario_18_unbinding_needs_no_token_and_works_anywhere(scope: Scope) -> None:
     contextvars.copy_context().run(unbind, scope, None)
     assert current() is scope
 
@@ -164,7 +164,7 @@ def test_is_bound_to_knows_its_request_until_it_is_closed() -> None:
         assert not is_bound_to(request)
 
 
-def test_20_a_closed_scope_that_read_nothing_is_none() -> None:
+def test_scenario_20_a_closed_scope_that_read_nothing_is_none() -> None:
     scope = scope_of()
     scope.close()
     with bind_scope(scope):
@@ -180,7 +180,7 @@ def test_a_closed_scope_tells_what_it_read() -> None:
     assert scope.context()["path"] == "/here"
 
 
-def test_58_a_closed_scope_lets_go_of_its_request() -> None:
+def test_scenario_58_a_closed_scope_lets_go_of_its_request() -> None:
     request = Request("user-1")
     gone = weakref.ref(request)
     scope = scope_of(request)
@@ -192,14 +192,14 @@ def test_58_a_closed_scope_lets_go_of_its_request() -> None:
     assert gone() is None
 
 
-def test_21_a_thread_sees_no_scope_unless_it_is_copied(scope: Scope) -> None:
+def test_scenario_21_a_thread_sees_no_scope_unless_it_is_copied(scope: Scope) -> None:
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(current).result() is None
         assert pool.submit(copy_scope(current)).result() is scope
         assert pool.submit(current).result() is None
 
 
-def test_21_a_copied_scope_outlives_the_response() -> None:
+def test_scenario_21_a_copied_scope_outlives_the_response() -> None:
     scope = scope_of(Request("user-1"))
     with bind_scope(scope):
         later = copy_scope(lambda: (current().user_id(), current().context()["path"]))  # type: ignore[union-attr]
@@ -238,7 +238,7 @@ def test_tasks_do_not_see_each_others_scopes() -> None:
     assert all(asyncio.run(fifty()))
 
 
-def test_22_where_greenlets_share_a_context_only_the_owner_sees_its_scope(
+def test_scenario_22_where_greenlets_share_a_context_only_the_owner_sees_its_scope(
     scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = contextvars.copy_context()
@@ -249,7 +249,7 @@ def test_22_where_greenlets_share_a_context_only_the_owner_sees_its_scope(
     assert current() is scope
 
 
-def test_25_held_calls_are_resumed_in_order_with_the_user() -> None:
+def test_scenario_25_held_calls_are_resumed_in_order_with_the_user() -> None:
     scope = scope_of(Request(PENDING))
     resumed: list[tuple[int, str | None]] = []
     assert scope.user_id() is PENDING
@@ -263,7 +263,7 @@ def test_25_held_calls_are_resumed_in_order_with_the_user() -> None:
     assert not scope.is_waiting
 
 
-def test_33_held_calls_of_a_request_that_was_cancelled_are_kept() -> None:
+def test_scenario_33_held_calls_of_a_request_that_was_cancelled_are_kept() -> None:
     scope = scope_of(Request(PENDING))
     resumed: list[str | None] = []
     scope.user_id()

@@ -150,17 +150,17 @@ def test_callables_are_objects_or_paths() -> None:
 
 
 @pytest.mark.parametrize("value", [True, 1, "true", "True", "1", "yes", "on", " ON "])
-def test_64_what_means_true_is_true(value: Any) -> None:
+def test_scenario_64_what_means_true_is_true(value: Any) -> None:
     assert from_settings(DISABLED=value).options.disabled is True
 
 
 @pytest.mark.parametrize("value", [False, 0, "false", "False", "0", "no", "off"])
-def test_64_what_means_false_is_false(value: Any) -> None:
+def test_scenario_64_what_means_false_is_false(value: Any) -> None:
     assert from_settings(DISABLED=value).options.disabled is False
 
 
 @pytest.mark.parametrize("value", ["", "maybe", 2, 1.0, None, [], "None"])
-def test_64_what_means_neither_is_refused(value: Any) -> None:
+def test_scenario_64_what_means_neither_is_refused(value: Any) -> None:
     (message,) = messages({"DISABLED": value})
 
     assert message.startswith("ITLY['DISABLED'] must be True or False, got ")
@@ -340,7 +340,7 @@ def test_a_missing_vendor_key_is_right_where_nothing_is_sent(given: dict[str, An
         ({"WEBSITE_INSTANCE_ID": "1", "FUNCTIONS_WORKER_RUNTIME": "python"}, True),
     ],
 )
-def test_11_12_a_host_that_freezes_is_recognised(environ: dict[str, str], expected: bool) -> None:
+def test_scenario_11_12_a_host_that_freezes_is_recognised(environ: dict[str, str], expected: bool) -> None:
     assert is_serverless(environ) is expected
     assert WebOptions().flush_when(environ) == ("before_response" if expected else None)
     assert WebOptions(flush="after_response").flush_when(environ) == "after_response"
