@@ -1,0 +1,1 @@
+"""itly for Django: add `itly_web.django` to INSTALLED_APPS and the middleware to MIDDLEWARE; see docs/django.md."""
