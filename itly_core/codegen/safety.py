@@ -44,9 +44,8 @@ def lines_of(text: str) -> list[str]:
 def docstring(lines: list[str], indent: str) -> list[str]:
     """Lines of clean text as a docstring, indented by so much."""
     escaped = [line.replace("\\", "\\\\").replace('"""', '\\"\\"\\"') for line in lines]
-    if len(escaped) == 1:
-        text = escaped[0]
-        return [f'{indent}"""{text[:-1]}\\""""' if text.endswith('"') else f'{indent}"""{text}"""']
+    if len(escaped) == 1 and not escaped[0].endswith('"'):
+        return [f'{indent}"""{escaped[0]}"""']
     rest = [f"{indent}{line}" if line else "" for line in escaped[1:]]
     return [f'{indent}"""{escaped[0]}', *rest, f'{indent}"""']
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from itly_core.codegen import render, write
+from itly_core.codegen import render
 from itly_core.plans.document import Plan, Section
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,9 @@ def plan_of(*events: Section, **more: Any) -> Plan:
 def imported(plan: Plan, directory: Path) -> ModuleType:
     """The plan's package, written below the directory and imported under a name of its own."""
     name = f"generated_{next(_numbers)}"
-    write(render(plan), directory / name)
+    (directory / name).mkdir(parents=True)
+    for file, data in render(plan).items():
+        (directory / name / file).write_bytes(data)
     return imported_from(directory / name)
 
 
