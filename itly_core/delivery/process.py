@@ -118,14 +118,13 @@ class Lanes:
 
     def stop(self, timeout_s: float) -> bool:
         """Deliver what can be delivered in time, and end; whether every lane ended."""
-        if self.is_stopped:
-            return not self.is_running
-        self.is_stopped = True
         deadline_s = time.monotonic() + timeout_s
-        for lane in self.lanes:
-            lane.stop(deadline_s)
-        for lane in self.lanes[len(self._threads) :]:  # those that could not be given a thread
-            lane.finish()
+        if not self.is_stopped:  # a second caller only waits
+            self.is_stopped = True
+            for lane in self.lanes:
+                lane.stop(deadline_s)
+            for lane in self.lanes[len(self._threads) :]:  # those that could not be given a thread
+                lane.finish()
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline_s - time.monotonic()))
