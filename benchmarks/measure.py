@@ -6,9 +6,11 @@ requests, as a line of JSON. PART is a key of PARTS; PEER a key of peers.PEERS, 
 
 from __future__ import annotations
 
+import cProfile
 import json
 import logging
 import os
+import pstats
 import resource
 import statistics
 import sys
@@ -64,27 +66,55 @@ def caller(peer: str, url: str) -> Round:
 
 
 def profile(peer: str, url: str) -> Round:
-    """Where a call's time goes, by cProfile (which itself makes small functions look larger than they are)."""
-    import cProfile
-    import pstats
-
+    """Where a call's time goes: the functions that take the most of it."""
     subject = PEERS[peer].build("off", url)
     for number in range(500):
         subject.track(properties(number))
+    given = properties(0)
 
-    def one_round(count: int) -> Result:
-        given = properties(0)
-        profiler = cProfile.Profile()
-        profiler.enable()
+    def calls(count: int) -> None:
         for _ in range(count):
             subject.track(given)
-        profiler.disable()
-        rows = pstats.Stats(profiler).stats.items()  # type: ignore[attr-defined]
-        total = sum(row[2] for _, row in rows)
-        ranked = sorted(((row[2] / total, _place(where)) for where, row in rows), reverse=True)
+
+    def one_round(count: int) -> Result:
+        shares = _shares(lambda: calls(count))
+        ranked = sorted(((share, _place(where)) for where, share in shares.items()), reverse=True)
         return {"profile": [[round(share, 3), place] for share, place in ranked[:8]]}
 
     return one_round
+
+
+def profile_requests(framework: str) -> Callable[[str, str], Round]:
+    """Where a request's time goes within this project: by file."""
+
+    def build(peer: str, url: str) -> Round:
+        serve = PARTS[framework](peer, url)
+
+        def one_round(count: int) -> Result:
+            files: dict[str, float] = {}
+            for (path, _, _), share in _shares(lambda: serve(count)).items():
+                for package in ("itly_core", "itly_web", "package/itly"):
+                    _, found, file = path.rpartition(f"/{package}/")
+                    if found:
+                        name = f"{package}/{file}"
+                        files[name] = files.get(name, 0.0) + share
+            ranked = sorted(((share, file) for file, share in files.items()), reverse=True)
+            return {"profile": [[round(share, 3), file] for share, file in ranked[:8]]}
+
+        return one_round
+
+    return build
+
+
+def _shares(work: Callable[[], object]) -> dict[tuple[str, int, str], float]:
+    """The share of each function in the time of this thread, by cProfile. It makes small functions look larger."""
+    profiler = cProfile.Profile(time.thread_time)
+    profiler.enable()
+    work()
+    profiler.disable()
+    rows = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
+    total = sum(row[2] for row in rows.values())
+    return {where: row[2] / total for where, row in rows.items()}
 
 
 def _place(where: tuple[str, int, str]) -> str:
@@ -270,7 +300,16 @@ def _settings(peer: str, url: str) -> dict[str, Any]:
     }
 
 
-PARTS = {"caller": caller, "crowd": caller, "profile": profile, "delivery": delivery, "django": django, "flask": flask}
+PARTS = {
+    "caller": caller,
+    "crowd": caller,
+    "delivery": delivery,
+    "django": django,
+    "flask": flask,
+    "profile": profile,
+    "profile-django": profile_requests("django"),
+    "profile-flask": profile_requests("flask"),
+}
 
 
 def main() -> None:

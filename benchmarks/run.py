@@ -40,11 +40,11 @@ class Part:
 OWN = ("itly-memory", "itly-spool")
 IN_REQUESTS = ("bare", *OWN, "snowplow", "segment", "posthog", "original")
 FULL = {
-    "caller": Part(peers=tuple(PEERS), rounds=11, count=2000),
+    "caller": Part(peers=tuple(PEERS), rounds=21, count=1000),
     "crowd": Part(peers=("itly-spool",), rounds=5, count=10_000, at_once=4),
-    "delivery": Part(peers=tuple(PEERS), rounds=5, count=10_000),
-    "django": Part(peers=IN_REQUESTS, rounds=7, count=1500),
-    "flask": Part(peers=IN_REQUESTS, rounds=7, count=1500),
+    "delivery": Part(peers=tuple(PEERS), rounds=7, count=6000),
+    "django": Part(peers=IN_REQUESTS, rounds=15, count=700),
+    "flask": Part(peers=IN_REQUESTS, rounds=15, count=700),
 }
 QUICK = {
     "caller": Part(peers=OWN, rounds=1, count=200),
@@ -167,27 +167,23 @@ def reasons(bench: Bench, found: report.Medians, judged: list[report.Judged]) ->
     lines: dict[str, str] = {}
     for item in judged:
         part, subject = item.target.part, item.target.subject
-        if item.is_met is not False:
+        key = f"{part}/{subject}"
+        if item.is_met is not False or key in lines:
             continue
+        numbers = found[part][subject]
         if part in ("caller", "crowd"):
-            rows = bench.measure("profile", subject, 20_000)["profile"]
-            lines[f"{part}/{subject}"] = "of the call's own time: " + ", ".join(
-                f"{share:.0%} {at}" for share, at in rows
-            )
+            lines[key] = "of a call's time: " + _ranked(bench.measure("profile", subject, 20_000))
         elif part == "delivery":
-            numbers = found[part][subject]
-            caller = numbers["caller_cpu_ms_per_1000"]
-            sender = numbers["cpu_ms_per_1000"] - caller
-            lines[f"{part}/{subject}"] = (
-                f"CPU per 1000 events: {caller:.1f} ms in the caller, {sender:.1f} ms in the sender"
-            )
+            caller, whole = numbers["caller_cpu_ms_per_1000"], numbers["cpu_ms_per_1000"]
+            lines[key] = f"CPU per 1000 events: {caller:.1f} ms in the caller, {whole - caller:.1f} ms in the sender"
         else:
-            numbers = found[part][subject]
-            lines[f"{part}/{subject}"] = (
-                f"p50 +{numbers['added_p50']:.1f} us, mean +{numbers['added_mean']:.1f} us; the difference is the sender,"
-                " which shares the interpreter with the requests"
-            )
+            profile = _ranked(bench.measure(f"profile-{part}", subject, 3000))
+            lines[key] = f"p50 +{numbers['added_p50']:.1f} us; of a request's time: {profile}"
     return lines
+
+
+def _ranked(result: dict[str, Any]) -> str:
+    return ", ".join(f"{share:.0%} {place}" for share, place in result["profile"])
 
 
 def main() -> int:
