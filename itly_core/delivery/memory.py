@@ -22,6 +22,7 @@ from .lane import Lane
 from .sender import Sender
 from .source import Dead, Delivered, Entry, Parked, Verdict
 
+WAKE_S = 0.05  # how long calls wait for company after a request has ended; at once would be a POST per request
 MAX_BYTES = 16 << 20  # of calls waiting, per destination
 DEAD_KEPT = 1000  # dead letters kept for inspection; the rest is only counted
 
@@ -48,7 +49,8 @@ class MemoryQueue:
         self._bytes = 0
         self._first_s = 0.0  # when the oldest fresh call came
         self._taken = 0  # number of the next fresh call
-        self._urgent = False
+        self._is_urgent = False
+        self._is_soon = False
         self._batch_size = 1
         self.is_durable = False
         self.dead: deque[tuple[bytes, Dead]] = deque(maxlen=DEAD_KEPT)
@@ -72,8 +74,14 @@ class MemoryQueue:
 
     def hurry(self) -> None:
         """What is queued now is due at once."""
-        self._urgent = True
+        self._is_urgent = True
         self.poke()
+
+    def soon(self) -> None:
+        """What is queued now need not wait for more. Once per batch that costs its caller a notice to the lane."""
+        if self._fresh and not self._is_soon:
+            self._is_soon = True
+            self.poke()
 
     def mark(self) -> int:
         """A number above those of all calls accepted so far."""
@@ -93,10 +101,11 @@ class MemoryQueue:
             now = time.monotonic()
             waits = []
             if self._fresh:
+                linger_s = min(self._linger_s, WAKE_S) if self._is_soon else self._linger_s
                 is_full = len(self._fresh) >= batch_size
-                waits.append(0.0 if self._urgent or is_full else self._first_s + self._linger_s - now)
+                waits.append(0.0 if self._is_urgent or is_full else self._first_s + linger_s - now)
             else:
-                self._urgent = False
+                self._is_urgent = False
             if self._parked:
                 waits.append(self._parked[0][0] - now)
             return max(0.0, min(waits)) if waits else None
@@ -117,6 +126,7 @@ class MemoryQueue:
                 size += len(line)
             if self._fresh:
                 self._first_s = now
+            self._is_soon = False
             self._in_flight = taken
         return taken
 
@@ -190,7 +200,7 @@ class MemoryDelivery:
 
     def wake(self) -> None:
         for queue in self._queues.values():
-            queue.hurry()
+            queue.soon()
 
     def flush(self, timeout_s: float) -> bool:
         deadline_s = time.monotonic() + timeout_s

@@ -98,14 +98,11 @@ class Shipper:
             )
         self.lanes = process.Lanes(lanes)
 
-    def hurry(self, *, ends_pauses: bool = False) -> None:
-        """Have what is in the spool sent soon. ends_pauses: a lane that waits out a failure tries again at once."""
+    def hurry(self) -> None:
+        """Have what is in the spool sent at once; a lane that waits out a failure tries again."""
         for source, lane in zip(self.sources.values(), self.lanes.lanes, strict=True):
             source.hurry()
-            if ends_pauses:
-                lane.hurry()
-            else:
-                lane.poke()
+            lane.hurry()
 
     def is_empty(self) -> bool:
         """Whether every call of the spool is settled for every destination."""
@@ -168,9 +165,7 @@ class SpoolDelivery:
         self._writer.refuse(reason)
 
     def wake(self) -> None:
-        shipper = self._shipper
-        if shipper is not None:
-            shipper.hurry()
+        """Nothing to do: the call is safe since it returned, and who ships looks several times a second."""
 
     def flush(self, timeout_s: float) -> bool:
         deadline_s = time.monotonic() + timeout_s
@@ -184,7 +179,7 @@ class SpoolDelivery:
             if left_s <= 0:
                 return False
             if self._shipper is not None:
-                self._shipper.hurry(ends_pauses=True)
+                self._shipper.hurry()
             with self._settled:
                 self._settled.wait(min(left_s, POLL_S / 4))
         shipper = self._shipper
@@ -310,7 +305,7 @@ class SpoolDelivery:
         woken_s = _changed_s(self.directory / WAKE_FILE)
         if woken_s > self._woken_s:
             self._woken_s = woken_s
-            shipper.hurry(ends_pauses=True)
+            shipper.hurry()
 
     def _stand_for_election(self, *, with_threads: bool) -> None:
         if not self._role.take():
