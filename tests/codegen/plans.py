@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import json
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -49,6 +51,21 @@ def imported(plan: Plan, directory: Path) -> ModuleType:
     for file, data in render(plan).items():
         (directory / name / file).write_bytes(data)
     return imported_from(directory / name)
+
+
+@dataclass(frozen=True)
+class Names:
+    """What an event is called in a generated package. arguments: Python name -> wire name."""
+
+    function: str
+    cls: str
+    arguments: dict[str, str]
+
+
+def names_of(package: ModuleType) -> dict[str, Names]:
+    """Event -> names, as the generator recorded them."""
+    events = json.loads((package._package.directory / "_plan.json").read_bytes())["events"]
+    return {name: Names(given["function"], given["class"], given["arguments"]) for name, given in events.items()}
 
 
 def imported_from(path: Path) -> ModuleType:

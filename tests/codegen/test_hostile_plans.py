@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import ast
 import builtins
-import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -21,7 +19,7 @@ from itly_core.codegen import render
 from itly_core.codegen.safety import UnsafeCode, docstring, lines_of, literal, prove
 from itly_core.plans.document import Plan, Section
 from itly_core.testing import recording
-from tests.codegen.plans import closed, imported, plan_of
+from tests.codegen.plans import closed, imported, names_of, plan_of
 
 EXAMPLES = int(os.environ.get("ITLY_HOSTILE_PLANS", "200"))
 RUN = "__import__('builtins').CANARY.append(1)"
@@ -125,16 +123,16 @@ def test_a_hostile_plan_gives_a_harmless_package(plan: Plan) -> None:
         assert builtins.CANARY == []  # type: ignore[attr-defined]
         with recording(package, Options(validation=ValidationOptions(disabled=True))) as recorder:
             for event in plan.events:
-                function, cls, arguments = names[event.name]
-                given_values = {name: f"value of {wire}" for name, wire in arguments.items()}
+                called = names[event.name]
+                given_values = {name: f"value of {wire}" for name, wire in called.arguments.items()}
                 own = {
-                    **{wire: f"value of {wire}" for wire in arguments.values()},
+                    **{wire: f"value of {wire}" for wire in called.arguments.values()},
                     **document.events[event.name].constants,
                     **({"user_id": "u1"} if document.events[event.name].user_id_property else {}),
                 }
 
-                getattr(package, function)("u1", **given_values)
-                package.track("u1", getattr(package, cls)(**given_values))
+                getattr(package, called.function)("u1", **given_values)
+                package.track("u1", getattr(package, called.cls)(**given_values))
 
                 first, second = recorder.calls[-2:]
                 assert first.name == second.name == event.name
@@ -142,12 +140,6 @@ def test_a_hostile_plan_gives_a_harmless_package(plan: Plan) -> None:
                 assert plain(second.properties) == plain({**context, **own})
                 assert {*own} == {*event.schema["properties"]}
         assert builtins.CANARY == []  # type: ignore[attr-defined]
-
-
-def names_of(package: ModuleType) -> dict[str, tuple[str, str, dict[str, str]]]:
-    """Event -> its function, class and arguments, as the generator recorded them."""
-    events = json.loads((package._package.directory / "_plan.json").read_bytes())["events"]
-    return {name: (given["function"], given["class"], given["arguments"]) for name, given in events.items()}
 
 
 def plain(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,9 +154,9 @@ def test_each_spice_alone(spice: str, tmp_path: Path) -> None:
     plan = plan_of(section, name=spice, source=spice, version=spice)
 
     package = imported(plan, tmp_path)
-    function, _, arguments = names_of(package)[spice]
+    called = names_of(package)[spice]
     with recording(package) as recorder:
-        getattr(package, function)("u1", **dict.fromkeys(arguments, spice))
+        getattr(package, called.function)("u1", **dict.fromkeys(called.arguments, spice))
 
     assert recorder.calls[0].properties == {spice: spice, "other": spice}
     assert builtins.CANARY == []  # type: ignore[attr-defined]

@@ -1,0 +1,202 @@
+"""A generated package takes exactly the calls that the plan's schemas take, as jsonschema reads them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from referencing import Registry
+
+from itly_core import InvalidEvent, Options
+from itly_core.plans import load
+from itly_core.plans.document import Plan, Section
+from itly_core.testing import recording
+from itly_core.validation import draft_of
+from tests.codegen.plans import CORPUS, closed, imported, names_of, plan_of
+
+VALIDATORS = {
+    "4": jsonschema.Draft4Validator,
+    "6": jsonschema.Draft6Validator,
+    "7": jsonschema.Draft7Validator,
+    "2019-09": jsonschema.Draft201909Validator,
+    "2020-12": jsonschema.Draft202012Validator,
+}
+ANYTHING = [
+    "",
+    "a",
+    "x" * 300,
+    "2026-01-10T00:00:00Z",
+    "https://example.com",
+    0,
+    1,
+    -1,
+    2**40,
+    1.0,
+    1.5,
+    -0.25,
+    True,
+    False,
+]
+ANYTHING += [None, [], ["a"], [1, 1], [{}], {}, {"a": 1}, {"": None}]
+CALLS_AN_EVENT = 12
+
+
+def reference(section: Section) -> Any:
+    """jsonschema on its own, told the draft and to fetch nothing."""
+    schema = {key: value for key, value in section.schema.items() if key != "$schema"}
+    return VALIDATORS[draft_of(section.schema) or "7"](schema, registry=Registry())
+
+
+class Values:
+    """Values for a schema: mostly such as it takes, for the rest anything."""
+
+    def __init__(self, root: Mapping[str, Any], seed: int) -> None:
+        self.root = root
+        self.random = random.Random(seed)
+
+    def of(self, schema: Any, depth: int = 0) -> Any:
+        if not isinstance(schema, Mapping) or self.random.random() < 0.1 or depth > 4:
+            return self.random.choice(ANYTHING)
+        schema = self._followed(schema)
+        if "const" in schema:
+            return schema["const"]
+        if isinstance(schema.get("enum"), list):
+            return self.random.choice(schema["enum"])
+        for keyword in ("anyOf", "oneOf", "allOf"):
+            if schema.get(keyword):
+                return self.of(self.random.choice(schema[keyword]), depth + 1)
+        kinds = schema.get("type", "object" if "properties" in schema else None)
+        kind = self.random.choice(kinds) if isinstance(kinds, list) else kinds
+        return self._of_kind(kind, schema, depth)
+
+    def _of_kind(self, kind: str | None, schema: Mapping[str, Any], depth: int) -> Any:
+        if kind == "string":
+            shortest = schema.get("minLength", 0)
+            return self.random.choice(
+                ["a" * shortest, "b" * (shortest + 1), "2026-01-10", "x" * schema.get("maxLength", 7)]
+            )
+        if kind in ("integer", "number"):
+            low = schema.get("minimum", -3)
+            return self.random.choice([low, low + 1, schema.get("maximum", 7), 0, 1.5 if kind == "number" else 2])
+        if kind == "array":
+            items = schema.get("items", {})
+            return [self.of(items, depth + 1) for _ in range(self.random.choice([0, 1, 1, 2]))]
+        if kind == "object":
+            required = schema.get("required", [])
+            return {
+                name: self.of(part, depth + 1)
+                for name, part in schema.get("properties", {}).items()
+                if name in required or self.random.random() < 0.5
+            }
+        return {"boolean": True, "null": None}.get(str(kind), self.random.choice(ANYTHING))
+
+    def _followed(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        for _ in range(5):
+            target = schema.get("$ref")
+            if not isinstance(target, str) or not target.startswith("#/"):
+                break
+            found: Any = self.root
+            for part in target[2:].split("/"):
+                found = found[part]
+            schema = found
+        return schema
+
+
+def instances(section: Section, count: int, seed: int = 1) -> Iterator[dict[str, Any]]:
+    """Properties as a caller might give them, by wire name."""
+    values = Values(section.schema, seed)
+    for _ in range(count):
+        found = values.of({"type": "object", **section.schema})
+        yield found if isinstance(found, dict) else {}
+
+
+def disagreements(plan: Plan, directory: Path, count: int = CALLS_AN_EVENT) -> Iterator[str]:
+    """Calls on which the plan's package and jsonschema are not of one mind."""
+    package = imported(plan, directory)
+    names = names_of(package)
+    with recording(package, Options(context=valid_context(plan))) as recorder:
+        for event in plan.events:
+            called, section, validator = names[event.name], package._package.plan.events[event.name], reference(event)
+            by_wire = {wire: argument for argument, wire in called.arguments.items()}
+            for instance in instances(event, count):
+                arguments = {by_wire.get(wire, wire): value for wire, value in instance.items()}
+                for parameter in ("user_id", "options"):  # no arguments for properties
+                    arguments.pop(parameter, None)
+                sent = {called.arguments.get(name, name): value for name, value in arguments.items()}
+                for wire in {wire for wire in by_wire if wire not in section.nullable and sent.get(wire, "") is None}:
+                    del sent[wire]
+                sent |= section.constants
+                if section.user_id_property is not None:
+                    sent[section.user_id_property] = "u1"
+                recorder.clear()
+                try:
+                    getattr(package, called.function)("u1", **arguments)
+                except InvalidEvent:
+                    pass
+                if bool(recorder.calls) != validator.is_valid(sent):
+                    yield f"{event.name}: {sent!r} is {'taken' if recorder.calls else 'refused'}"
+
+
+def valid_context(plan: Plan) -> dict[str, Any] | None:
+    if plan.context is None:
+        return None
+    validator = reference(plan.context)
+    return next(found for found in instances(plan.context, 1000) if validator.is_valid(found))
+
+
+def corpus_files() -> list[Path]:
+    return [file for name in ("itly-bundles", "iglu-central") for file in sorted((CORPUS / name).glob("*.json"))]
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real plans is not here")
+@pytest.mark.parametrize("file", corpus_files(), ids=lambda file: file.stem)
+def test_packages_of_real_plans_answer_as_jsonschema_does(file: Path, tmp_path: Path) -> None:
+    assert list(disagreements(load(file), tmp_path)) == []
+
+
+kinds = st.sampled_from(["string", "integer", "number", "boolean", "null", "array", "object"])
+leaves = st.one_of(
+    st.builds(lambda kind: {"type": kind}, kinds),
+    st.builds(lambda one, two: {"type": [one, two]} if one != two else {"type": one}, kinds, kinds),
+    st.sampled_from([
+        {"enum": ["a", "b", None]}, {"enum": [1, True, "1"]}, {"const": 4}, {"const": None}, {"type": "string", "minLength": 2},
+        {"type": "integer", "minimum": 1}, {"type": "number", "maximum": 0}, {"type": "array", "uniqueItems": True}, True,
+        {"$ref": "#/$defs/thing"}, {"not": {"type": "string"}}, {},
+    ]),
+)  # fmt: skip
+schemas = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.builds(lambda item: {"type": "array", "items": item}, inner),
+        st.builds(closed, st.dictionaries(st.sampled_from(["a", "b", "from"]), inner, max_size=2)),
+        st.builds(lambda keyword, parts: {keyword: parts}, st.sampled_from(["anyOf", "oneOf", "allOf"]), st.lists(inner, min_size=1, max_size=2)),
+    ),
+    max_leaves=4,
+)  # fmt: skip
+
+
+@st.composite
+def sections(draw: st.DrawFn) -> Section:
+    names = st.sampled_from(["user_id", "options", "utm_medium", "utmMedium", "from", "a b", "count"])
+    properties = draw(st.dictionaries(names, schemas, max_size=4))
+    required = draw(st.lists(names, unique=True, max_size=2))
+    more = draw(st.sampled_from([{}, {"additionalProperties": True}, {"additionalProperties": {"type": "string"}}]))
+    thing = draw(leaves.filter(lambda schema: schema != {"$ref": "#/$defs/thing"}))
+    schema = {**closed(properties, required), "$defs": {"thing": thing}, **more}
+    return Section(name="E", schema=schema, user_id_property="user_id" if "user_id" in properties else None)
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+@given(section=sections())
+def test_packages_of_any_plan_answer_as_jsonschema_does(
+    section: Section, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert list(disagreements(plan_of(section), tmp_path_factory.mktemp("plan"), 6)) == []
