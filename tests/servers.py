@@ -85,6 +85,11 @@ class Server:
             if self._process.stdout is not None:
                 self._process.stdout.close()
 
+    def kill(self) -> None:
+        """SIGKILL to it and all its workers at once, as when the machine's memory runs out."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self.stop()
+
     def _ended(self) -> bool:
         return self._process.poll() is not None and not self._reader.is_alive()
 

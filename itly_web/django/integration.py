@@ -174,7 +174,7 @@ def request_view(request: Any) -> RequestView:
     return RequestView(
         request.META,
         request.path,
-        lambda: request.resolver_match.route,
+        lambda: request.resolver_match.route or "/",  # Django writes the root's as ""
         lambda: getattr(request, "LANGUAGE_CODE", None),  # set by LocaleMiddleware only
         lambda: request.scheme,
     )

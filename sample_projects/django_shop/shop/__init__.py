@@ -1,0 +1,1 @@
+"""A small stationery shop: catalogue, basket, checkout, accounts. Shows itly in a Django project."""
