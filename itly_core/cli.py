@@ -6,25 +6,16 @@ command runs, so that `--help` works in a project that is broken.
 
 from __future__ import annotations
 
-import functools
-import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
 
 import click
 
-from .errors import ItlyError, PlanError, PullError
+from .commands.common import FINDINGS, OK, STALE, ProjectOf, command, format_option, say, say_json
 from .project import Project, project_from_pyproject
 from .version import VERSION
 
 __all__ = ["Project", "itly", "main", "project_from_pyproject", "pull"]
-
-OK, FINDINGS, WRONG, UNREACHABLE, STALE = range(5)  # exit codes of every command
-
-Format = Literal["text", "json"]
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @click.group("itly")
@@ -56,52 +47,6 @@ def main(
     return code if isinstance(code, int) else OK
 
 
-def _command(run: Command) -> Command:
-    """What is common to all commands: errors of ours become a message and the exit code they stand for.
-
-    The code is given by ctx.exit, not by a return value, which click drops under another group such as Flask's.
-    """
-
-    @functools.wraps(run)
-    def guarded(*args: Any, output: Format, **kwargs: Any) -> NoReturn:
-        try:
-            code = run(*args, output=output, **kwargs)
-        except ItlyError as exc:
-            code = UNREACHABLE if isinstance(exc, PullError) else WRONG
-            _complain(exc, code, output)
-        click.get_current_context().exit(code)
-
-    return guarded  # type: ignore[return-value]  # same options, another result
-
-
-def _complain(exc: ItlyError, code: int, output: Format) -> None:
-    if output == "text":
-        lines = [str(exc)] if isinstance(exc, PlanError) else str(exc).splitlines()
-        for line in lines:
-            _say(line, err=True)
-        return
-    details = {
-        name: value
-        for name in ("key", "location", "path", "url", "status")
-        if (value := getattr(exc, name, None)) not in (None, "")
-    }
-    message = exc.message if isinstance(exc, PlanError) else str(exc)
-    _say_json({"ok": False, "exit_code": code, "error": {"type": type(exc).__name__, "message": message, **details}})
-
-
-def _say(line: str, err: bool = False) -> None:
-    """Print a line, some of which comes from plans: nothing in it may steer the terminal, begin another line, or stop a
-    terminal that is not UTF-8."""
-    stream = sys.stderr if err else sys.stdout
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    click.echo(shown.encode(encoding, "backslashreplace").decode(encoding), err=err)
-
-
-def _say_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=True))
-
-
 @itly.command()
 @click.argument("source", required=False)
 @click.option("--plan", metavar="FILE_DIR_OR_URL", help="Where the plan is, instead of where the settings say.")
@@ -109,18 +54,18 @@ def _say_json(value: Any) -> None:
 @click.option("--check", is_flag=True, help="Write nothing; exit 4 unless the package is what the plan gives.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; say what would be written.")
 @click.option("--offline", is_flag=True, help="Ask no server: a plan that is behind one stays as last pulled.")
-@click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@format_option("text", "json")
 @click.pass_obj
-@_command
+@command
 def pull(
-    project_of: Callable[[], Project],
+    project_of: ProjectOf,
     source: str | None,
     plan: str | None,
     path: str | None,
     check: bool,
     dry_run: bool,
     offline: bool,
-    output: Format,
+    output: str,
 ) -> int:
     """Turn the tracking plan of SOURCE into a Python package.
 
@@ -142,8 +87,8 @@ def pull(
     )
     code = STALE if check and pulled.differences else OK
     if output == "json":
-        _say_json({"ok": code == OK, "exit_code": code, **pulled.as_json()})
+        say_json({"ok": code == OK, "exit_code": code, **pulled.as_json()})
     else:
         for line in pulled.as_text():
-            _say(line)
+            say(line)
     return code
