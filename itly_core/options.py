@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from enum import Enum
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from .call import Call
@@ -19,6 +20,8 @@ from .destinations.console import ConsoleOptions
 from .destinations.custom import CustomOptions
 from .destinations.segment import SegmentOptions
 from .errors import ConfigError
+
+DEFAULT_SPOOL = ".itly"  # in the working directory
 
 
 class Environment(str, Enum):
@@ -86,6 +89,11 @@ class DeliveryOptions:
             raise ConfigError(
                 f"shutdown_timeout must be >= 0 seconds, got {self.shutdown_timeout!r}", key="shutdown_timeout"
             )
+
+    @property
+    def spool_path(self) -> Path:
+        """Where the spool is, for a process that runs here."""
+        return Path(self.spool_dir or DEFAULT_SPOOL).absolute()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,14 +5,19 @@ Django and Flask make a Project of their own settings instead.
 
 from __future__ import annotations
 
+import importlib.util
 import keyword
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .errors import ConfigError
+from .options import DEFAULT_SPOOL, Options
+from .plan import PLAN_FILE, Plan
+from .settings import read_options
 from .suggest import unknown
 
 if sys.version_info >= (3, 11):
@@ -27,25 +32,39 @@ class Project:
 
     base: the directory that its relative paths count from. package: import name of the generated package.
     sources: {name: file, directory, address, or a table with `plan`}. sources_setting: where the user writes them.
+    options: reads the options of its clients when asked, so that a wrong one does not stop a command that needs none;
+    raises ConfigError.
     """
 
     base: Path = field(default_factory=Path.cwd)
     package: str = "itly"
     sources: Mapping[str, Any] = field(default_factory=dict)
-    environment: str = "development"
-    spool_dir: Path | None = None
-    context: Mapping[str, Any] = field(default_factory=dict)
-    destinations: Mapping[str, Any] = field(default_factory=dict)
-    delivery: Mapping[str, Any] = field(default_factory=dict)
     sources_setting: str = "[tool.itly.sources] in pyproject.toml"
+    options: Callable[[], Options] = Options
 
     @property
     def package_path(self) -> Path:
         """The directory of the generated package."""
         return self.base.joinpath(*self.package.split("."))
 
+    def plan(self) -> Plan:
+        """The plan in the generated package: at its usual place, else wherever Python finds it.
 
-KEYS = frozenset(item.name for item in fields(Project)) - {"base", "sources_setting"}
+        Raises:
+            PlanError: it was not pulled yet, or cannot be read.
+        """
+        if (self.package_path / PLAN_FILE).is_file():
+            return Plan.read(self.package_path)
+        try:
+            found = importlib.util.find_spec(self.package)
+        except (ImportError, ValueError):  # the package it is in is not there, or is something else
+            found = None
+        places = list(found.submodule_search_locations or ()) if found is not None else []
+        return Plan.read(Path(places[0]) if places else self.package_path)
+
+
+_OPTIONS = ("environment", "context", "destinations", "delivery")
+KEYS = frozenset({"package", "sources", "spool_dir", *_OPTIONS})
 _TABLES = ("sources", "context", "destinations", "delivery")
 
 
@@ -94,6 +113,24 @@ def _project(table: Any, file: Path) -> Project:
         raise wrong("package", f"must be the import name of a package, got {package!r}")
     if given.get("environment", "development") not in ("development", "production"):
         raise wrong("environment", f"must be 'development' or 'production', got {given['environment']!r}")
-    if "spool_dir" in given:
-        given["spool_dir"] = file.parent / given["spool_dir"]
-    return Project(base=file.parent, **given)
+    return Project(
+        base=file.parent,
+        package=package,
+        sources=given.get("sources", {}),
+        options=partial(_options, given, file),
+    )
+
+
+def _options(table: Mapping[str, Any], file: Path) -> Options:
+    """The options in `[tool.itly]`. Paths count from the file's directory, and modules are found there."""
+    given = {key: table[key] for key in _OPTIONS if key in table}
+    delivery = dict(given.get("delivery", {}))
+    if "spool_dir" in table:
+        if "spool_dir" in delivery:
+            raise ConfigError(f"{file}: tool.itly.spool_dir is given twice, the other time in delivery", key="spool_dir")
+        delivery["spool_dir"] = table["spool_dir"]
+    if isinstance(spool_dir := delivery.get("spool_dir", DEFAULT_SPOOL), str):
+        delivery["spool_dir"] = file.parent / spool_dir
+    if str(file.parent) not in sys.path:
+        sys.path.insert(0, str(file.parent))
+    return read_options({**given, "delivery": delivery}, spell=lambda key: f"{file}: tool.itly.{key}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from ..destinations.console import ConsoleOptions
@@ -19,10 +18,7 @@ from .sender import AdapterSender, HttpSender, Sender
 from .shipper import SpoolDelivery
 from .spool import SpoolError, prepare
 
-__all__ = ["DEFAULT_SPOOL", "MemoryDelivery", "SpoolDelivery", "SpoolError", "prepare", "start_delivery"]
-
-DEFAULT_SPOOL = Path(".itly")  # in the working directory
-
+__all__ = ["MemoryDelivery", "SpoolDelivery", "SpoolError", "prepare", "start_delivery"]
 
 def start_delivery(plan: Mapping[str, str], options: Options, log: Log) -> MemoryDelivery | SpoolOrMemory:
     """The delivery these options ask for. Opens no file, socket or thread yet.
@@ -93,7 +89,7 @@ class SpoolOrMemory:
             return self._chosen
 
     def _open(self) -> MemoryDelivery | SpoolDelivery:
-        directory = Path(self._options.spool_dir or DEFAULT_SPOOL).absolute()
+        directory = self._options.spool_path
         try:
             prepare(directory, self._project)
             return SpoolDelivery(directory, self._senders, self._options, self._log)

@@ -16,8 +16,9 @@ from django.utils.module_loading import import_string
 
 from itly_core.errors import ItlyError
 from itly_core.package import Package
+from itly_core.settings import Problem
 
-from ..settings import Problem, Settings, parse
+from ..settings import Settings, parse
 from .integration import find_package, is_test_run, package_name, project_directory, settings_mapping
 
 TAG = "itly"

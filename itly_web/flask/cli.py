@@ -7,8 +7,9 @@ when one is asked for.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 from flask.cli import ScriptInfo
@@ -44,19 +45,24 @@ def project_of(info: ScriptInfo) -> Project:
     except (Exception, SystemExit) as exc:  # noqa: BLE001  # whatever importing somebody's app raises
         reason = exc.format_message() if isinstance(exc, click.ClickException) else f"{type(exc).__name__}: {exc}"
         click.echo(f"No app to ask, so [tool.itly] of pyproject.toml is used. {reason.strip()}", err=True)
-        return project_from_pyproject()
+        # A worker with another spool than the app's would ship nothing, and nobody would notice.
+        return replace(project_from_pyproject(), options=partial(_refuse, reason.strip()))
     state = app.extensions.get("itly")
     if state is None:
         return project_from_pyproject()
     settings = state.settings
-    spool_dir = settings.options.delivery.spool_dir
     return Project(
         package=settings.web.package,
         sources=settings.web.sources,
-        environment=settings.options.environment.value,
-        spool_dir=None if spool_dir is None else Path(spool_dir),
         sources_setting="app.config['ITLY']['SOURCES']",
+        options=lambda: settings.options,
     )
+
+
+def _refuse(reason: str) -> NoReturn:
+    from itly_core.errors import ConfigError
+
+    raise ConfigError(f"the app cannot be had, so nobody knows where its spool is: {reason}", key="FLASK_APP")
 
 
 def _all() -> click.Group:

@@ -95,18 +95,17 @@ class ItlyCommand(BaseCommand):
 
 
 def project_from_settings() -> Project:
-    """What the commands work on. Only what they need is read, so that a wrong vendor key does not stop a pull."""
+    """What the commands work on. A wrong vendor key does not stop a pull: all settings are read when a command asks."""
     given = settings_mapping()
-    needed = ("PACKAGE", "SOURCES", "ENVIRONMENT")
-    if isinstance(given, dict):
-        given = {key: given[key] for key in needed if key in given}
-    settings = read(given, is_debug=django_settings.DEBUG)
+    needed = ("PACKAGE", "SOURCES")
+    some = {key: given[key] for key in needed if key in given} if isinstance(given, dict) else given
+    web = read(some, is_debug=django_settings.DEBUG).web
     return Project(
         base=project_directory(),
-        package=settings.web.package,
-        sources=settings.web.sources,
-        environment=settings.options.environment.value,
+        package=web.package,
+        sources=web.sources,
         sources_setting="ITLY['SOURCES']",
+        options=lambda: read(given, is_debug=django_settings.DEBUG).options,
     )
 
 
