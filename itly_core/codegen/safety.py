@@ -60,11 +60,15 @@ def _json_escape(char: str) -> str:
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
-_FORMS = frozenset({
-    ast.Module, ast.ImportFrom, ast.Import, ast.alias, ast.Assign, ast.AnnAssign, ast.Expr, ast.FunctionDef, ast.ClassDef,
-    ast.arguments, ast.arg, ast.Constant, ast.Name, ast.Load, ast.Store, ast.Attribute, ast.Call, ast.Dict, ast.List,
-    ast.Tuple, ast.Subscript, ast.BinOp, ast.BitOr, ast.UnaryOp, ast.USub,
-})  # fmt: skip
+# The forms we write, each with what is inside it; `ctx` only says whether a name is read or set.
+_FORMS: dict[type[ast.AST], tuple[str, ...]] = {
+    form: tuple(name for name in form._fields if name != "ctx")
+    for form in (
+        ast.Module, ast.ImportFrom, ast.Import, ast.alias, ast.Assign, ast.AnnAssign, ast.Expr, ast.FunctionDef,
+        ast.ClassDef, ast.arguments, ast.arg, ast.Constant, ast.Name, ast.Attribute, ast.Call, ast.Dict, ast.List,
+        ast.Tuple, ast.Subscript, ast.BinOp, ast.BitOr, ast.UnaryOp, ast.USub,
+    )
+}  # fmt: skip
 _CALLED = frozenset({"Package", "TypedDict", "_deprecated", "_given"})
 _CALLED_METHODS = frozenset({"__init__", "event", "identify", "group", "page"})
 _NEUTRAL = "x"
@@ -89,10 +93,18 @@ def prove(source: str, neutral: str) -> None:
     except (SyntaxError, ValueError) as exc:
         raise UnsafeCode(f"generated code does not compile: {exc}") from exc
     strings = []
-    for node in ast.walk(tree):
-        form = node.__class__
-        if form not in _FORMS:
-            raise UnsafeCode(f"generated code has a {form.__name__} at line {getattr(node, 'lineno', '?')}")
+    pending: list[ast.AST] = [tree]
+    while pending:
+        node = pending.pop()
+        children = _FORMS.get(node.__class__)
+        if children is None:
+            raise UnsafeCode(f"generated code has a {type(node).__name__} at line {getattr(node, 'lineno', '?')}")
+        for name in children:
+            child = getattr(node, name)
+            if isinstance(child, list):
+                pending.extend(filter(None, child))  # an argument without default has None in their list
+            elif isinstance(child, ast.AST):
+                pending.append(child)
         if isinstance(node, ast.Call) and not _is_ours(node.func):
             raise UnsafeCode(f"generated code calls something else at line {node.lineno}")
         if isinstance(node, ast.Constant) and isinstance(node.value, str):

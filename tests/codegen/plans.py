@@ -64,7 +64,12 @@ class Names:
 
 def names_of(package: ModuleType) -> dict[str, Names]:
     """Event -> names, as the generator recorded them."""
-    events = json.loads((package._package.directory / "_plan.json").read_bytes())["events"]
+    return recorded_names(package._package.directory)
+
+
+def recorded_names(directory: Path) -> dict[str, Names]:
+    """The same, without importing the package."""
+    events = json.loads((directory / "_plan.json").read_bytes())["events"]
     return {name: Names(given["function"], given["class"], given["arguments"]) for name, given in events.items()}
 
 

@@ -6,6 +6,7 @@ import hashlib
 import keyword
 import os
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -199,6 +200,17 @@ def test_names_depend_on_no_order(wire_names: list[str]) -> None:
     assert argument_names(wire_names, FIXED) == argument_names(shuffled, FIXED)
     assert events(*wire_names) == events(*shuffled)
     assert len({name.cls for name in events(*wire_names).values()}) == len(wire_names)
+
+
+DOCS = (Path(__file__).parents[2] / "docs" / "generated-package.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(("wire", "name"), re.findall(r"`([^`]+)` → `([a-z_0-9]+)`", DOCS))
+def test_the_names_in_the_documentation(wire: str, name: str) -> None:
+    as_event = events(wire)[wire].function
+    as_property = argument_names([wire], FIXED | {"name"})[wire]
+
+    assert name in (as_event, as_property)
 
 
 OTHER_PYTHONS = sorted((Path.home() / ".pyenv" / "versions").glob("3.1[0-9]*/bin/python"))

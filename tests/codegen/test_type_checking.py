@@ -17,8 +17,9 @@ from itly_core.codegen import render
 from itly_core.plans import load
 from itly_core.plans.document import Plan
 from tests.codegen import regenerate
-from tests.codegen.plans import CORPUS, ROOT
+from tests.codegen.plans import CORPUS, ROOT, recorded_names
 from tests.codegen.test_hostile_plans import plans
+from tests.codegen.test_verdicts import instances, reference
 
 USAGE = Path(__file__).parent / "usage.py"
 
@@ -119,11 +120,31 @@ def test_packages_of_hostile_plans_are_strictly_typed(tmp_path: Path, cache: Pat
 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real plans is not here")
-def test_packages_of_real_plans_are_strictly_typed(tmp_path: Path, cache: Path) -> None:
+def test_packages_of_real_plans_are_strictly_typed_and_take_valid_calls(tmp_path: Path, cache: Path) -> None:
     chosen = corpus_plans()
     assert len(chosen) > 30
 
     check_all(chosen, tmp_path, cache)
+    calls = [line for name, plan in chosen.items() for line in valid_calls(name, plan, tmp_path / name)]
+    (tmp_path / "calls.py").write_text("\n".join(calls) + "\n", "utf-8")
+    done = mypy([str(tmp_path / "calls.py")], cache, tmp_path)
+
+    assert len(calls) > 1000
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def valid_calls(package: str, plan: Plan, directory: Path) -> Iterator[str]:
+    """Calls of its events, as source, that the plan accepts. For JSON Schema 1.0 is an integer; for a type checker it is
+    not, so there is none here."""
+    yield f"import {package}"
+    names = recorded_names(directory)
+    for event in plan.events:
+        called, validator = names[event.name], reference(event)
+        for properties in instances(event, 8):
+            arguments = {name: properties[wire] for name, wire in called.arguments.items() if wire in properties}
+            if validator.is_valid(properties) and not re.search(r"\.0\b", repr(arguments)):
+                spelled = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+                yield f"{package}.{called.function}('u1', {spelled})"
 
 
 def parameters(body: Iterable[ast.stmt]) -> Iterator[tuple[str, list[str]]]:
