@@ -44,6 +44,7 @@ class Lane:
     ) -> None:
         self.name = name
         self.state = "ok"  # or "failing", "held": said once per change
+        self.reason = ""  # why it is not "ok"
         self._source = source
         self._sender = sender
         self._log = log
@@ -55,6 +56,7 @@ class Lane:
         self._busy = threading.Lock()
         self._event = threading.Event()
         self._stops_at_s: float | None = None  # monotonic
+        self._is_final = True
         self._is_hurried = False
         self._requests: deque[Callable[[], None]] = deque()
 
@@ -82,8 +84,9 @@ class Lane:
         self._requests.append(flush)
         self._event.set()
 
-    def stop(self, deadline_s: float) -> None:
-        """Deliver what can be delivered until then (monotonic), and end."""
+    def stop(self, deadline_s: float, *, is_final: bool = True) -> None:
+        """Deliver what can be delivered until then (monotonic), and end. is_final: as for `Sender.close`."""
+        self._is_final = is_final
         self._stops_at_s = deadline_s
         self._event.set()
 
@@ -99,7 +102,7 @@ class Lane:
         """Work until nothing is left to try or the time given to `stop` is up; then let go of the sender."""
         self.drain()
         self._source.release()
-        self._sender.close()
+        self._sender.close(is_final=self._is_final)
 
     def drain(self) -> None:
         """Work until nothing is left to try or time is up."""
@@ -261,14 +264,14 @@ class Lane:
         self._batch.taken()
         if self.state != "ok":
             self._log.info(f"{self.name}: delivering again")
-        self.state, self._failures = "ok", 0
+        self.state, self.reason, self._failures = "ok", "", 0
 
     def _failed(self, outcome: Retry) -> bool:
         """Wait as long as it takes; False: there is no time left to wait."""
         self._failures += 1
         if self.state != "failing":
             self._log.warn(f"{self.name}: {outcome.reason}; calls are kept and tried again")
-        self.state = "failing"
+        self.state, self.reason = "failing", outcome.reason
         self._signal(signals.batch_failed, reason=outcome.reason)
         if outcome.throttled:
             self._batch.throttled()
@@ -279,7 +282,7 @@ class Lane:
         self._failures += 1
         if self.state != "held":
             self._log.error(f"{self.name}: held: {outcome.reason}. Check its key and endpoint; every call is kept")
-        self.state = "held"
+        self.state, self.reason = "held", outcome.reason
         self._signal(signals.batch_failed, reason=outcome.reason)
         return self._pause(retry.hold_s(self._failures), is_ours=False)
 

@@ -116,13 +116,13 @@ class Lanes:
                 lane.flush_now()
         return all(done.wait(max(0.0, deadline_s - time.monotonic())) for done in flushed)
 
-    def stop(self, timeout_s: float) -> bool:
-        """Deliver what can be delivered in time, and end; whether every lane ended."""
+    def stop(self, timeout_s: float, *, is_final: bool = True) -> bool:
+        """Deliver what can be delivered in time, and end; whether every lane ended. is_final: as for `Sender.close`."""
         deadline_s = time.monotonic() + timeout_s
         if not self.is_stopped:  # a second caller only waits
             self.is_stopped = True
             for lane in self.lanes:
-                lane.stop(deadline_s)
+                lane.stop(deadline_s, is_final=is_final)
             for lane in self.lanes[len(self._threads) :]:  # those that could not be given a thread
                 lane.finish()
         for thread in self._threads:

@@ -40,7 +40,9 @@ class Sender(Protocol):
 
     def flush(self) -> None: ...
 
-    def close(self) -> None: ...
+    def close(self, *, is_final: bool) -> None:
+        """Let go of connections. is_final: nothing will be sent in this process any more, by another sender either."""
+        ...
 
     def forget(self) -> None:
         """After a fork: connections are the parent's."""
@@ -66,7 +68,7 @@ class HttpSender:
     def flush(self) -> None:
         """Nothing is kept back."""
 
-    def close(self) -> None:
+    def close(self, *, is_final: bool) -> None:
         self._transport.close()
 
     def forget(self) -> None:
@@ -107,8 +109,8 @@ class AdapterSender:
     def flush(self) -> None:
         self._guarded(self._adapter.flush)
 
-    def close(self) -> None:
-        self._guarded(self._adapter.shutdown)
+    def close(self, *, is_final: bool) -> None:
+        self._guarded(self._adapter.shutdown if is_final else self._adapter.flush)
 
     def forget(self) -> None:
         """The adapter is the user's: what it holds over a fork is its own business."""

@@ -7,6 +7,7 @@ with a second lock, and web processes give way to it.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import threading
 import time
@@ -21,7 +22,7 @@ from . import process
 from .accounting import Balance
 from .lane import Lane
 from .sender import Sender
-from .spool import POLL_S, SpoolFiles, SpoolSource, SpoolWriter, list_files
+from .spool import POLL_S, SpoolFiles, SpoolSource, SpoolWriter, is_unlocked, list_files
 from .state import State
 
 MAX_BYTES = 1 << 30  # of calls kept in a spool
@@ -29,12 +30,13 @@ TICK_S = 0.25  # how often a process looks after its file, and whether somebody 
 WAKE_FILE = "wake"  # touched to have the shipper of another process hurry
 SHIPPER_LOCK = "shipper.lock"
 WORKER_LOCK = "worker.lock"
+LANES_FILE = "lanes.json"  # how the lanes are doing, for `itly stats`
 
 Senders = Callable[[], Mapping[str, Sender]]
 
 
 class Role:
-    """A role that one process of all has: a file and its lock."""
+    """A role that one process of all has: a file, its lock, and in it who has it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -55,16 +57,28 @@ class Role:
             os.close(fd)
             return False
         self._fd = fd
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        except OSError:  # a full disk: nobody is told who has it
+            pass
         return True
 
     def is_taken(self) -> bool:
         """Whether another process has it."""
-        if self._fd >= 0 or not self._path.exists():
-            return False
-        if not self.take():
-            return True
-        self.give_up()
-        return False
+        # By a shared lock, so that processes that only look do not take each other for the owner.
+        return self._fd < 0 and not is_unlocked(self._path)
+
+    def holder(self) -> int | None:
+        """The process that has it; 0 where that is not to be found out; None when nobody has."""
+        if self.is_mine:
+            return os.getpid()
+        if not self.is_taken():
+            return None
+        try:
+            return int(self._path.read_bytes())
+        except (OSError, ValueError):
+            return 0
 
     def give_up(self) -> None:
         """Free the role. After a fork, in the child: close the copy, which would keep the lock after the owner's death."""
@@ -86,7 +100,9 @@ class Shipper:
     ) -> None:
         self.state = State(directory, log)
         self.files = SpoolFiles(directory, log)
-        self._log = log
+        self._directory = directory
+        self._woken_ns = 0
+        self._told = ""  # what LANES_FILE says
         self.state.register(senders, {file.name: file.size for file in self.files.now(0)})
         self.sources: dict[str, SpoolSource] = {}
         lanes = []
@@ -112,6 +128,34 @@ class Shipper:
             for source in self.sources.values()
         ) and not any(self.state.parked_counts().get(name) for name in self.sources)
 
+    def tend(self) -> None:
+        """What has to be done a few times a second, beside the lanes' own work."""
+        self.clean()
+        if self.state.was_changed_elsewhere():  # dead letters are to be tried again
+            for source in self.sources.values():
+                source.look_for_parked()
+        woken_ns = _changed_ns(self._directory / WAKE_FILE)
+        if woken_ns != self._woken_ns:
+            self._woken_ns = woken_ns
+            self.hurry()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Write down how the lanes are doing, when it has changed."""
+        lanes = {
+            lane.name: {"state": lane.state, "reason": lane.reason, "in_flight": self.sources[lane.name].in_flight()}
+            for lane in self.lanes.lanes
+        }
+        told = json.dumps({"pid": os.getpid(), "lanes": lanes})
+        if told == self._told:
+            return
+        draft = self._directory / f".{LANES_FILE}"
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "w") as file:
+            file.write(told)
+        os.replace(draft, self._directory / LANES_FILE)
+        self._told = told
+
     def clean(self) -> None:
         """Delete the files that every destination is done with and nobody writes to any more."""
         deleted = False
@@ -122,13 +166,18 @@ class Shipper:
                 if all(source.cursor(file.name) >= size for source in self.sources.values()):
                     self.files.delete(file.name)
                     self.state.forget_file(file.name)
+                    for source in self.sources.values():
+                        source.forget(file.name)
                     deleted = True
         if deleted:
             self.state.fold({file.writer for file in self.files.now(0)})
 
-    def stop(self, timeout_s: float) -> bool:
-        """Deliver what can be delivered in time, and end."""
-        did_end = self.lanes.stop(timeout_s)
+    def stop(self, timeout_s: float, *, is_final: bool = True) -> bool:
+        """Deliver what can be delivered in time, and end; whether every lane ended. May be called again.
+
+        is_final: adapters are shut down as well.
+        """
+        did_end = self.lanes.stop(timeout_s, is_final=is_final)
         if did_end:
             self.clean()
             self.state.close()
@@ -259,7 +308,6 @@ class SpoolDelivery:
         self._shipper = None
         self._role = Role(self.directory / SHIPPER_LOCK)
         self._worker_role = Role(self.directory / WORKER_LOCK)
-        self._woken_s = 0.0
         max_bytes = self._options.max_bytes or MAX_BYTES
         self._writer = SpoolWriter(self.directory, self._options.sync, max_bytes, self._log)
         self._look_after = self._writer.needs_sync
@@ -297,15 +345,11 @@ class SpoolDelivery:
                 self._stand_for_election(with_threads=True)
             return
         if self._worker_role.is_taken():
-            if shipper.stop(0.0):
+            if shipper.stop(0.0, is_final=False):
                 self._shipper = None
                 self._role.give_up()
             return
-        shipper.clean()
-        woken_s = _changed_s(self.directory / WAKE_FILE)
-        if woken_s > self._woken_s:
-            self._woken_s = woken_s
-            shipper.hurry()
+        shipper.tend()
 
     def _stand_for_election(self, *, with_threads: bool) -> None:
         if not self._role.take():
@@ -357,8 +401,8 @@ class SpoolDelivery:
         return sum(count for _, place, reason, count in tallies if place != "delivered" and reason != "unsupported")
 
 
-def _changed_s(path: Path) -> float:
+def _changed_ns(path: Path) -> int:
     try:
-        return path.stat().st_mtime
+        return path.stat().st_mtime_ns
     except FileNotFoundError:
-        return 0.0
+        return 0

@@ -363,7 +363,7 @@ class SpoolFiles:
     def is_complete(self, name: str) -> bool:
         """Whether nobody will write to it any more."""
         with self._lock:
-            if name not in self._complete and _is_unlocked(self.directory / name):
+            if name not in self._complete and is_unlocked(self.directory / name):
                 self._complete.add(name)
             return name in self._complete
 
@@ -399,7 +399,8 @@ class SpoolFiles:
             file.write(line)
 
 
-def _is_unlocked(path: Path) -> bool:
+def is_unlocked(path: Path) -> bool:
+    """Whether no process has the file for itself; so when there is none."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -424,7 +425,7 @@ class Place(NamedTuple):
 
 
 class SpoolSource:
-    """The calls of a spool for one destination. Only its lane uses it, but for `hurry`."""
+    """The calls of a spool for one destination. Its lane takes and settles; the shipper may look, and tell it things."""
 
     is_durable = True
 
@@ -445,6 +446,14 @@ class SpoolSource:
 
     def hurry(self) -> None:
         self._is_urgent = True
+
+    def look_for_parked(self) -> None:
+        """Parked calls came from elsewhere."""
+        self._next_due = self._state.next_due(self._destination)
+
+    def forget(self, file: str) -> None:
+        """The file is deleted."""
+        self._cursors.pop(file, None)
 
     def cursor(self, file: str) -> int:
         return self._cursors.get(file, 0)

@@ -91,6 +91,7 @@ class State:
         self._is_reader = is_reader  # never creates, mends or changes anything
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._seen_version = -1  # of the data, as this connection last saw it
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -124,6 +125,7 @@ class State:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+                self._seen_version = -1
 
     def abandon(self) -> None:
         """In a child that inherited an open connection: never use nor close it, which would touch the parent's locks."""
@@ -152,6 +154,13 @@ class State:
                 if known:
                     rows = [(file, name, size) for file, size in sizes.items()]
                     db.executemany("INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)", rows)
+
+    def was_changed_elsewhere(self) -> bool:
+        """Whether another process changed anything since this was last asked, or may have."""
+        with self._lock:
+            before = self._seen_version
+            ((self._seen_version,),) = self.read("PRAGMA data_version")
+            return self._seen_version != before
 
     def cursors(self, destination: str) -> dict[str, int]:
         """{file: offset} up to which this destination is done."""
