@@ -87,12 +87,13 @@ class Worker:
 
 
 class Bench:
-    """The interpreters, the package and the sink of one run."""
+    """The interpreters, the package, the sink and the temporary directory of one run."""
 
-    def __init__(self, interpreters: dict[str, str], package: str, sink_url: str) -> None:
+    def __init__(self, interpreters: dict[str, str], package: str, sink_url: str, scratch: str) -> None:
         self._interpreters = interpreters
         self._url = sink_url
-        self._environ = {**os.environ, "ITLY_BENCH_PACKAGE": package, "PYTHONPATH": str(HERE)}
+        own = {"ITLY_BENCH_PACKAGE": package, "PYTHONPATH": str(HERE), "TMPDIR": scratch}
+        self._environ = {**os.environ, **own}
 
     def worker(self, part: str, peer: str, spool: str = "") -> Worker:
         """A process for one library, which then answers `ready` or why there is nothing to measure."""
@@ -207,8 +208,8 @@ def main() -> int:
     if given.rounds:
         parts = {name: replace(part, rounds=given.rounds) for name, part in parts.items()}
 
-    with sink(interpreters["modern"]) as url:
-        bench = Bench(interpreters, package, url)
+    with sink(interpreters["modern"]) as url, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        bench = Bench(interpreters, package, url, scratch)
         rounds, skipped = run(bench, parts)
         found = report.medians(rounds)
         judged = report.judge(rounds)
