@@ -24,6 +24,7 @@ class Section:
     python_name: the function's name, where the plan chooses one.
     user_id_property: the property that also is the call's user id.
     no_lint: ids of the lint rules that do not apply here.
+    origin: what its vendor calls it, as `{"id": "ev_1"}`; counts for nothing.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Section:
     user_id_property: str | None = None
     examples: tuple[Mapping[str, Any], ...] = ()
     no_lint: tuple[str, ...] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,29 +1,40 @@
-"""Where plans are read from: a file, a directory, an address. The only room of `plans` that touches disk or network."""
+"""Where plans are read from, besides a vendor's API: a file, a directory, a pattern, a commit of git, an address."""
 
 from __future__ import annotations
 
-import ipaddress
+import glob
 import os
-import time
+import re
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
-
-import requests
+from urllib.parse import unquote, urlunsplit
 
 from ..errors import ConfigError, PlanError, PullError
-from ..version import VERSION
-from .raw import Raw
+from .raw import CODE_SUFFIXES, TABLE_SUFFIXES, Raw
+from .server import Limits, Server, Watch, checked, unwatched, without_secrets
 
-MAX_BYTES = 10 * 1024 * 1024  # of one file, or of one answer unpacked
+MAX_BYTES = 10 * 1024 * 1024  # of one file
+MAX_TOTAL_BYTES = 200 * 1024 * 1024  # of all
 MAX_FILES = 10_000
-SILENCE_S = 60.0  # without a byte from the server
-TOTAL_S = 300.0  # however slowly it drips
-MAX_REDIRECTS = 5
+GIT_S = 60.0
 SUFFIXES = (".yaml", ".yml", ".json")
+# What a directory is read for, the first of these that is there: a plan beside an exported table is the plan.
+_KINDS = (SUFFIXES, TABLE_SUFFIXES, CODE_SUFFIXES)
+_SCHEMA_VERSION = re.compile(r"\d+-\d+-\d+\Z")  # Iglu's files have no suffix: com.acme/order/jsonschema/1-0-0
+_GIT = re.compile(r"git\+file://(?P<repository>.+)@(?P<ref>[^:@]+):(?P<path>.*)\Z")
 
 
 def is_url(reference: str) -> bool:
     return reference.startswith(("https://", "http://"))
+
+
+def is_git(reference: str) -> bool:
+    return reference.startswith("git+")
+
+
+def is_pattern(reference: str) -> bool:
+    return glob.has_magic(reference)
 
 
 def from_disk(path: Path, shown: str) -> list[Raw]:
@@ -35,27 +46,70 @@ def from_disk(path: Path, shown: str) -> list[Raw]:
         PlanError: there is none, or it is too large.
     """
     if path.is_dir():
-        found = sorted(_plan_files(path), key=lambda file: file.relative_to(path).parts)
-        if not found:
-            raise PlanError(f"no plan in this directory: no file ends in {', '.join(SUFFIXES)}", location=shown)
-        if len(found) > MAX_FILES:
-            raise PlanError(f"holds more than {MAX_FILES} files", location=shown)
-        within = [PurePosixPath(*file.relative_to(path).parts) for file in found]
-        return [
-            Raw(f"{shown.rstrip('/')}/{name}", str(name.with_suffix("")), _bytes(file, f"{shown}/{name}"))
-            for file, name in zip(found, within, strict=True)
-        ]
+        names = [file.relative_to(path).as_posix() for file in _files_below(path)]
+        return _within(shown, _plan_files(names, shown), lambda name: _bytes(path / name, f"{shown}/{name}"))
     if not path.exists():
         raise PlanError("no such file or directory", location=shown)
     return [Raw(shown, path.stem, _bytes(path, shown))]
 
 
-def _plan_files(directory: Path) -> list[Path]:
+def from_pattern(base: Path, pattern: str) -> list[Raw]:
+    """The files that a pattern such as `plans/**/*.yaml` matches, in the order of their names; hidden ones left out.
+
+    Raises:
+        PlanError: there is none, or they are too many or too large.
+    """
+    steps = PurePosixPath(pattern).parts
+    fixed = next(number for number, step in enumerate(steps) if glob.has_magic(step))
+    root = base.joinpath(*steps[:fixed])
+    found = glob.iglob(str(PurePosixPath(*steps[fixed:])), root_dir=root, recursive=True)
+    names = sorted({PurePosixPath(*Path(name).parts).as_posix() for name in found if (root / name).is_file()})
+    if not names:
+        raise PlanError("matches no file", location=pattern)
+    shown = PurePosixPath(*steps[:fixed]).as_posix() if fixed else ""
+    return _within(shown, names, lambda name: _bytes(root / name, f"{shown}/{name}" if shown else name))
+
+
+def _files_below(directory: Path) -> list[Path]:
     found = []
     for folder, folders, names in os.walk(directory):
         folders[:] = [name for name in folders if not name.startswith(".")]  # where os.walk goes next
-        found += [Path(folder, name) for name in names if name.lower().endswith(SUFFIXES) and name[0] != "."]
+        found += [Path(folder, name) for name in names if not name.startswith(".")]
     return found
+
+
+def _plan_files(names: Sequence[str], shown: str) -> list[str]:
+    """Those of a directory's files that are its plan."""
+    for suffixes in _KINDS:
+        chosen = [
+            name
+            for name in names
+            if name.lower().endswith(suffixes)
+            or (suffixes is SUFFIXES and _SCHEMA_VERSION.match(name.rpartition("/")[2]))
+        ]
+        if chosen:
+            return sorted(chosen, key=lambda name: PurePosixPath(name).parts)
+    raise PlanError(f"no plan in this directory: no file ends in {', '.join(SUFFIXES)}", location=shown)
+
+
+def _within(shown: str, names: Sequence[str], read: Callable[[str], bytes]) -> list[Raw]:
+    """The files of a directory, read one by one."""
+    if len(names) > MAX_FILES:
+        raise PlanError(f"holds more than {MAX_FILES} files", location=shown)
+    prefix = f"{shown.rstrip('/')}/" if shown else ""
+    raws, total = [], 0
+    for name in names:
+        data = read(name)
+        total += len(data)
+        if total > MAX_TOTAL_BYTES:
+            raise PlanError(f"holds more than {MAX_TOTAL_BYTES} bytes", location=shown)
+        raws.append(Raw(prefix + name, _without_suffix(name), data))
+    return raws
+
+
+def _without_suffix(name: str) -> str:
+    path = PurePosixPath(name)
+    return str(path if _SCHEMA_VERSION.match(path.name) else path.with_suffix(""))
 
 
 def _bytes(path: Path, shown: str) -> bytes:
@@ -69,117 +123,129 @@ def _bytes(path: Path, shown: str) -> bytes:
     return data
 
 
+# --- git --------------------------------------------------------------------------------------------------------------
+
+
+def from_git(reference: str, base: Path) -> list[Raw]:
+    """The file or directory at `git+file://REPOSITORY@REF:PATH`, as that commit has it. Asks nothing but the local git.
+
+    REPOSITORY: a directory, relative to `base` unless it begins with a slash. PATH: from the top of the repository.
+
+    Raises:
+        ConfigError: the reference is not of that form, or there is no git.
+        PlanError: there is no such repository, commit or file.
+    """
+    match = _GIT.match(reference)
+    if match is None or match["ref"].startswith("-"):
+        raise ConfigError(
+            f"{reference!r} is not of the form git+file://REPOSITORY@REF:PATH, such as git+file://.@main:plan.yaml",
+            key="plan",
+        )
+    repository, ref, path = base / match["repository"], match["ref"], match["path"].strip("/")
+    shown = f"{ref}:{path}"
+    commit = _git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}").strip()
+    if not commit:
+        raise PlanError(f"no commit {ref!r} in {match['repository']}", location=shown)
+    thing = f"{commit.decode()}:{path}"
+    kind = _git(repository, "cat-file", "-t", thing).strip()
+    if kind == b"blob":
+        return [Raw(shown, PurePosixPath(path).stem, _blob(repository, thing, shown))]
+    if kind != b"tree":
+        raise PlanError("no such file or directory in that commit", location=shown)
+    files = _tree(repository, thing)
+    shown = shown.rstrip("/")
+    chosen = _plan_files([*files], shown)
+    for name in chosen:
+        if files[name][1] > MAX_BYTES:
+            raise PlanError(f"is larger than {MAX_BYTES} bytes", location=f"{shown}/{name}")
+    if sum(files[name][1] for name in chosen) > MAX_TOTAL_BYTES:
+        raise PlanError(f"holds more than {MAX_TOTAL_BYTES} bytes", location=shown)
+    blobs = _blobs(repository, [files[name][0] for name in chosen], shown)
+    return _within(shown, chosen, dict(zip(chosen, blobs, strict=True)).__getitem__)
+
+
+def _tree(repository: Path, thing: str) -> dict[str, tuple[str, int]]:
+    """The files of a directory in a commit: name -> object, bytes. Hidden ones, links and submodules left out."""
+    files = {}
+    for entry in _git(repository, "ls-tree", "-r", "-z", "-l", thing).decode("utf-8", "replace").split("\0"):
+        about, _, name = entry.partition("\t")
+        mode, kind, digest, size = about.split() if about else ("", "", "", "")
+        if kind == "blob" and mode != "120000" and not any(step.startswith(".") for step in name.split("/")):
+            files[name] = (digest, int(size))
+    return files
+
+
+def _blobs(repository: Path, digests: Sequence[str], shown: str) -> list[bytes]:
+    """The contents of objects, all from one process."""
+    data = _git(repository, "cat-file", "--batch", given="".join(f"{digest}\n" for digest in digests).encode())
+    blobs, at = [], 0
+    for digest in digests:  # each as `<object> blob <size>`, a line end, the content, a line end
+        end = data.find(b"\n", at)
+        head = data[at:end]
+        if end < 0 or not head.startswith(digest.encode() + b" blob "):
+            raise PlanError("git cannot read it", location=shown)
+        size = int(head.rpartition(b" ")[2])
+        blobs.append(data[end + 1 : end + 1 + size])
+        at = end + size + 2
+    return blobs
+
+
+def _blob(repository: Path, thing: str, shown: str) -> bytes:
+    size = _git(repository, "cat-file", "-s", thing).strip()
+    if size.isdigit() and int(size) > MAX_BYTES:
+        raise PlanError(f"is larger than {MAX_BYTES} bytes", location=shown)
+    return _git(repository, "cat-file", "blob", thing)
+
+
+def _git(repository: Path, *arguments: str, given: bytes = b"") -> bytes:
+    """What git prints; nothing where it fails. It asks for no password and fetches nothing."""
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0"}
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):  # set inside hooks, about another repository
+        environment.pop(name, None)
+    try:
+        done = subprocess.run(  # noqa: S603  # no shell; a reference cannot begin with a dash
+            ["git", "-C", str(repository), *arguments],  # noqa: S607  # whichever git the user has
+            input=given,
+            capture_output=True,
+            timeout=GIT_S,
+            env=environment,
+            check=False,
+        )
+    except FileNotFoundError as exc:
+        raise ConfigError("git+file:// needs git, which is not on the PATH", key="plan") from exc
+    except subprocess.TimeoutExpired as exc:
+        raise PlanError(f"git took longer than {GIT_S:.0f} seconds", location=str(repository)) from exc
+    return done.stdout if done.returncode == 0 else b""
+
+
+# --- an address -------------------------------------------------------------------------------------------------------
+
+
 def from_url(
-    url: str, *, token: str | None = None, silence_s: float = SILENCE_S, max_bytes: int = MAX_BYTES
+    url: str,
+    *,
+    token: str | None = None,
+    token_env: str = "",
+    limits: Limits | None = None,
+    watch: Watch = unwatched,
 ) -> list[Raw]:
     """The document at an address.
 
-    token: sent as a bearer token, to that server only.
+    token: sent as a bearer token, to that server only. token_env: the variable it came from, for messages.
 
     Raises:
         ConfigError: the address is not one we would send a request to.
         PullError: nobody answered, or not with a document.
     """
-    asked = _checked(url)
-    headers = {"User-Agent": f"itly/{VERSION}", "Accept": "application/yaml, application/json, text/plain, */*;q=0.5"}
-    if token is not None:
-        headers["Authorization"] = f"Bearer {token}"
-    deadline = time.monotonic() + TOTAL_S
-    shown = _shown(asked)
-    try:
-        with requests.Session() as session:
-            session.auth = _no_auth
-            session.trust_env = asked.scheme == "https"  # plain http is for this machine, which no proxy can reach
-            address = urlunsplit(asked)
-            for _ in range(MAX_REDIRECTS + 1):
-                with session.get(
-                    address, headers=headers, timeout=silence_s, allow_redirects=False, stream=True
-                ) as response:
-                    if response.is_redirect:
-                        address = _redirected(address, response.headers["Location"], shown, response.status_code)
-                        continue
-                    if response.status_code != 200:
-                        raise PullError(
-                            f"{shown} answered {response.status_code} {response.reason or ''}".rstrip(),
-                            url=shown,
-                            status=response.status_code,
-                        )
-                    data = _body(response, shown, deadline, max_bytes)
-                    if data.lstrip()[:1] == b"<":
-                        raise PullError(f"{shown} answered with a web page, not a plan", url=shown, status=200)
-                    return [Raw(shown, PurePosixPath(unquote(asked.path)).stem or asked.hostname or "plan", data)]
-    except (requests.RequestException, OSError, ValueError) as exc:  # ValueError: an address in a header that is none
-        raise PullError(f"{shown} cannot be read: {_reason(exc)}", url=shown) from exc
-    raise PullError(f"{shown} redirects more than {MAX_REDIRECTS} times", url=shown)
-
-
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """In place of what ~/.netrc may hold: only the configured token is ever sent."""
-    return request
-
-
-def _checked(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as exc:
-        raise ConfigError(f"{url!r} is not an address: {exc}", key="plan") from exc
-    if not host:
-        raise ConfigError(f"{url!r} names no host", key="plan")
-    if parts.username is not None or parts.password is not None:
-        raise ConfigError(f"{_shown(parts)} carries a password; name a variable that holds it in token_env", key="plan")
-    if parts.scheme == "http" and not _is_loopback(host):
-        raise ConfigError(f"{_shown(parts)} is not encrypted: use https", key="plan")
-    return parts._replace(fragment="")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _shown(parts: SplitResult) -> str:
-    """The address without what may be secret in it."""
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def _redirected(address: str, location: str, shown: str, status: int) -> str:
-    target = urljoin(address, location)
-    try:
-        same = _origin(urlsplit(target)) == _origin(urlsplit(address))
-    except ValueError:
-        same = False
-    if not same:
-        raise PullError(
-            f"{shown} redirects to another server; if that one is meant, give its address", url=shown, status=status
-        )
-    return target
-
-
-def _origin(parts: SplitResult) -> tuple[str, str | None, int]:
-    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
-
-
-def _body(response: requests.Response, shown: str, deadline: float, max_bytes: int) -> bytes:
-    data = bytearray()
-    for chunk in response.iter_content(64 * 1024):
-        data += chunk
-        if len(data) > max_bytes:
-            raise PullError(f"{shown} sends more than {max_bytes} bytes", url=shown, status=200)
-        if time.monotonic() > deadline:
-            raise PullError(f"{shown} takes longer than {TOTAL_S:.0f} seconds", url=shown, status=200)
-    return bytes(data)
-
-
-def _reason(exc: BaseException) -> str:
-    if isinstance(exc, requests.Timeout):
-        return "the server is silent"
-    if isinstance(exc, requests.exceptions.ChunkedEncodingError):
-        return "the connection broke off before the end"
-    if isinstance(exc, requests.exceptions.SSLError):
-        return "its certificate does not hold"
-    if isinstance(exc, requests.ConnectionError):
-        return "no connection"
-    return "its answer makes no sense"
+    asked = checked(url)
+    shown = without_secrets(asked)
+    headers: Mapping[str, str] = {
+        "Accept": "application/yaml, application/json, text/csv, text/plain, */*;q=0.5",
+        **({"Authorization": f"Bearer {token}"} if token is not None else {}),
+    }
+    with Server(urlunsplit(asked), headers=headers, token_env=token_env, limits=limits, watch=watch) as server:
+        data = server.get()
+    assert data is not None
+    if data.lstrip()[:1] == b"<":
+        raise PullError(f"{shown} answered with a web page, not a plan", url=shown, status=200)
+    return [Raw(shown, PurePosixPath(unquote(asked.path)).stem or asked.hostname or "plan", data)]

@@ -102,6 +102,46 @@ def _with_references(value: Any, change: Callable[[str], str]) -> Any:
     return [_with_references(item, change) for item in value] if isinstance(value, list) else value
 
 
+_NAMED = ("properties", "patternProperties", "definitions", "$defs", "dependentSchemas", "dependencies")
+_LISTED = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
+_SINGLE = (
+    "items", "additionalItems", "additionalProperties", "unevaluatedItems", "unevaluatedProperties", "contains",
+    "contentSchema", "not", "if", "then", "else", "propertyNames",
+)  # fmt: skip
+
+
+def rewritten(schema: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    """A copy in which every schema, the innermost first, is changed. A property that is called like a keyword is none."""
+    if not isinstance(schema, dict):
+        return schema
+    copy = dict(schema)
+    for keyword in _NAMED:
+        if isinstance(copy.get(keyword), dict):
+            copy[keyword] = {name: rewritten(below, change) for name, below in copy[keyword].items()}
+    for keyword in _LISTED:
+        if isinstance(copy.get(keyword), list):
+            copy[keyword] = [rewritten(below, change) for below in copy[keyword]]
+    for keyword in _SINGLE:
+        if isinstance(copy.get(keyword), dict):
+            copy[keyword] = rewritten(copy[keyword], change)
+    return change(copy)
+
+
+def without(schema: Any, *keywords: str) -> Any:
+    """A copy in which no schema has these keywords."""
+    return rewritten(schema, lambda one: {key: value for key, value in one.items() if key not in keywords})
+
+
+def moved(schema: Any, old: str, new: str) -> Any:
+    """A copy for another place: what referred to `old`, as `#/properties/traits`, refers to `new`."""
+
+    def change(reference: str) -> str:
+        inside = reference == old or reference.startswith(old.rstrip("/") + "/")
+        return new + reference.removeprefix(old) if inside else reference
+
+    return _with_references(schema, change)
+
+
 def check(schema: dict[str, Any], part: Part) -> None:
     """That a normalised schema can be used; `part` is where it was written, for the error.
 

@@ -114,6 +114,8 @@ def kind_of(value: Any) -> str:
 def read(name: str, data: bytes) -> Document:
     """Parse a file. `.json`, `.yaml` or `.yml` says which syntax; without one of these the first character does.
 
+    `.itlyrc` is JSON5, of which Iteratively wrote no more than YAML can read as well.
+
     Raises:
         PlanError: it is not UTF-8, not well-formed, has a duplicate key or a tag, or grows beyond bounds.
     """
@@ -123,7 +125,9 @@ def read(name: str, data: bytes) -> Document:
         line = data[: exc.start].count(b"\n") + 1
         raise PlanError("is not UTF-8 text", location=f"{name}:{line}") from exc
     lowered = name.lower()
-    is_json = lowered.endswith(".json") or (not lowered.endswith((".yaml", ".yml")) and text.lstrip()[:1] in ("{", "["))
+    is_json = lowered.endswith(".json") or (
+        not lowered.endswith((".yaml", ".yml", ".itlyrc")) and text.lstrip()[:1] in ("{", "[")
+    )
     return _build(name, _json_events(name, text) if is_json else _yaml_events(name, text))
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from itly_core.errors import ConfigError, PlanError, PullError
 from itly_core.plans import fetch, load
+from itly_core.plans.server import Limits
 
 PLAN = b"itly: 1\nplan: {name: Shop}\nevents: {A: {}}\n"
 
@@ -93,7 +94,7 @@ def test_a_redirect_on_the_same_server_is_followed(server: PlanServer) -> None:
 
 @pytest.mark.parametrize("status", [204, 401, 403, 404, 429, 500, 503])
 def test_another_status_is_a_pull_error(server: PlanServer, status: int) -> None:
-    server.answers["/plan"] = send(b"", status)
+    server.answers["/plan"] = send(b"", status, Retry_After="0")
 
     with pytest.raises(PullError, match=f"answered {status}") as caught:
         load(f"{server.url}/plan?token=secret")
@@ -147,21 +148,21 @@ def test_an_answer_without_end_is_cut(server: PlanServer) -> None:
     server.answers["/plan"] = send(b"#" * 200_000)
 
     with pytest.raises(PullError, match="more than 100000 bytes"):
-        fetch.from_url(f"{server.url}/plan", max_bytes=100_000)
+        fetch.from_url(f"{server.url}/plan", limits=Limits(answer_bytes=100_000))
 
 
 def test_an_answer_that_grows_when_unpacked_is_cut(server: PlanServer) -> None:
     server.answers["/plan"] = send(gzip.compress(b"#" * 5_000_000), Content_Encoding="gzip")
 
     with pytest.raises(PullError, match="more than 100000 bytes"):
-        fetch.from_url(f"{server.url}/plan", max_bytes=100_000)
+        fetch.from_url(f"{server.url}/plan", limits=Limits(answer_bytes=100_000))
 
 
 def test_a_silent_server_is_given_up(server: PlanServer) -> None:
     server.answers["/plan"] = lambda _: bool(server.released.wait()) and None
 
     with pytest.raises(PullError, match="the server is silent"):
-        fetch.from_url(f"{server.url}/plan", silence_s=0.05)
+        fetch.from_url(f"{server.url}/plan", limits=Limits(silence_s=0.05))
 
 
 def test_a_web_page_is_no_plan(server: PlanServer) -> None:

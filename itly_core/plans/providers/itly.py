@@ -49,7 +49,7 @@ OTHER_NAMES = {
 
 
 def recognises(raws: Sequence[Raw]) -> bool:
-    return any(isinstance(raw.document.value, dict) and "itly" in raw.document.value for raw in raws)
+    return any(isinstance(raw.value, dict) and "itly" in raw.value for raw in raws)
 
 
 def parse(raws: Sequence[Raw]) -> Plan:

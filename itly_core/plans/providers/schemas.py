@@ -24,7 +24,9 @@ _VERSION_IN_ID = re.compile(r"/version/(\d+\.\d+\.\d+)\Z")  # …/event/<id>/ver
 
 
 def recognises(raws: Sequence[Raw]) -> bool:
-    return all(_is_schema(raw.document.value) or _bundle(raw.document.root) is not None for raw in raws)
+    return all(
+        raw.value is not None and (_is_schema(raw.value) or _bundle(raw.document.root) is not None) for raw in raws
+    )
 
 
 def parse(raws: Sequence[Raw]) -> Plan:
@@ -35,7 +37,7 @@ def parse(raws: Sequence[Raw]) -> Plan:
     """
     newest: dict[str, tuple[tuple[int, ...], Part, str]] = {}
     sections: dict[str, Section] = {}
-    for name, version, part in _entries(raws):
+    for name, version, part in entries(raws):
         if name in SECTIONS and not version:
             if name in sections:
                 raise part.error(f"{name!r} is given twice")
@@ -90,7 +92,7 @@ def _bundle(root: Part) -> Part | None:
     return None
 
 
-def _entries(raws: Sequence[Raw]) -> Iterator[tuple[str, str, Part]]:
+def entries(raws: Sequence[Raw]) -> Iterator[tuple[str, str, Part]]:
     """Every schema with its event name and version, the latter empty where not said."""
     for raw in raws:
         root = raw.document.root
@@ -117,12 +119,12 @@ def _section(name: str, version: str, part: Part) -> Section:
         name=name,
         schema=schema,
         description=description if isinstance(description, str) else "",
-        version=version.replace("-", ".") or _version_of(schema),
+        version=version.replace("-", ".") or version_of(schema),
         user_id_property="user_id" if isinstance(properties, Mapping) and "user_id" in properties else None,
     )
 
 
-def _version_of(schema: Mapping[str, Any]) -> str:
+def version_of(schema: Mapping[str, Any]) -> str:
     """The version a schema says itself: Iglu's `self`, or the end of Iteratively's `$id`."""
     about = schema.get("self")
     said = about.get("version") if isinstance(about, Mapping) else None
