@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .. import signals
-from ..call import Call, decode_call
+from ..call import decode_call
 from ..log import Log
 from ..wire import Bisect, Hold, Ok, OkPartial, Reject, Retry, RetrySome, Split
 from . import retry
@@ -161,7 +161,7 @@ class Lane:
     def _verdict_unasked(self, item: Item, oldest_ms: float) -> Verdict | None:
         if not item.pieces:
             return Dropped("unsupported")
-        if _accepted_ms(item.call) < oldest_ms:
+        if _age_from_ms(item) < oldest_ms:
             return Dropped("expired")
         largest = max(map(len, item.pieces))
         if largest > self._sender.limits.max_piece_bytes:
@@ -309,7 +309,7 @@ class Lane:
     def _without_expired(self, part: Sequence[Item]) -> list[Item]:
         oldest_ms = self._oldest_ms()
         for item in part:
-            if _accepted_ms(item.call) < oldest_ms:
+            if _age_from_ms(item) < oldest_ms:
                 item.verdict = Dropped("expired")
         return [item for item in part if item.verdict is None]
 
@@ -336,8 +336,9 @@ class Lane:
             signals.send_guarded(signal, self, self._log, destination=self.name, **what)
 
 
-def _accepted_ms(call: Call) -> int:
-    return call.accepted_ms or call.timestamp_ms
+def _age_from_ms(item: Item) -> float:
+    """From when its age counts."""
+    return max(item.call.accepted_ms or item.call.timestamp_ms, item.entry.renewed_s * 1000)
 
 
 def _count(part: Sequence[Item]) -> int:

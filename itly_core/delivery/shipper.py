@@ -120,13 +120,10 @@ class Shipper:
             source.hurry()
             lane.hurry()
 
-    def is_empty(self) -> bool:
-        """Whether every call of the spool is settled for every destination."""
-        files = self.files.now(0)
-        return not any(
-            source.in_flight() or any(source.cursor(file.name) < file.size for file in files)
-            for source in self.sources.values()
-        ) and not any(self.state.parked_counts().get(name) for name in self.sources)
+    def pending_bytes(self, destination: str) -> int:
+        """What the destination is not through with, parked calls left out."""
+        source = self.sources[destination]
+        return sum(max(0, file.size - source.cursor(file.name)) for file in self.files.now())
 
     def tend(self) -> None:
         """What has to be done a few times a second, beside the lanes' own work."""

@@ -15,11 +15,13 @@ class Entry(NamedTuple):
     """One accepted call on its way.
 
     line: as accepted. attempts: how often this call was refused by itself. token: the source's own, to find it again.
+    renewed_s: when somebody had it tried anew, in seconds since the epoch: its age counts from there.
     """
 
     line: bytes
     attempts: int = 0
     token: Any = None
+    renewed_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

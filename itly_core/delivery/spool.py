@@ -439,6 +439,7 @@ class SpoolSource:
         self._first_s: float | None = None  # when the oldest call not yet taken was first seen
         self._next_due = state.next_due(destination)
         self._in_flight: Counter[str] = Counter()  # by writer
+        self.settled_bytes = 0  # of files, since this source was made
 
     def in_flight(self, writer: str | None = None) -> int:
         """Calls taken and not settled, of one writer or of all."""
@@ -478,7 +479,7 @@ class SpoolSource:
         taken: list[Entry] = []
         if self._next_due is not None and self._next_due <= time.time():
             rows = self._state.due(self._destination, time.time(), max_calls)
-            taken = [Entry(row.line, row.attempts, Place(row.writer, row=row.id)) for row in rows]
+            taken = [Entry(row.line, row.attempts, Place(row.writer, row=row.id), row.renewed) for row in rows]
         else:
             for file in self._files.now(0):
                 offset = self.cursor(file.name)
@@ -507,7 +508,8 @@ class SpoolSource:
                 change.tallies[place.writer, "delivered", ""] += 1
             elif isinstance(verdict, Parked):
                 attempts = entry.attempts + verdict.is_failure
-                change.parks.append((place.writer, now_s + verdict.after_s, attempts, entry.line))
+                due_s = now_s + verdict.after_s
+                change.parks.append((place.writer, due_s, attempts, entry.renewed_s, entry.line))
             elif isinstance(verdict, Dead) and verdict.reason != "unreadable":
                 change.deads.append((place.writer, verdict.reason, verdict.detail, entry.attempts, entry.line))
                 change.tallies[place.writer, "dead", verdict.reason] += 1
@@ -516,6 +518,7 @@ class SpoolSource:
                     self._files.quarantine(place.file, place.start, entry.line)
                 change.tallies[place.writer, "dropped", "corrupt" if isinstance(verdict, Dead) else verdict.reason] += 1
         self._state.settle(change)
+        self.settled_bytes += sum(offset - self.cursor(file) for file, offset in change.cursors.items())
         self._cursors.update(change.cursors)
         self._next_due = self._state.next_due(self._destination)
         self._in_flight = Counter()

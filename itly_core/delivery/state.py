@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ _SCHEMA = """
 CREATE TABLE cursor (file TEXT, destination TEXT, offset INTEGER NOT NULL, PRIMARY KEY (file, destination)) WITHOUT ROWID;
 CREATE TABLE parked (
     id INTEGER PRIMARY KEY, destination TEXT NOT NULL, writer TEXT NOT NULL, not_before REAL NOT NULL,
-    attempts INTEGER NOT NULL, line BLOB NOT NULL
+    attempts INTEGER NOT NULL, renewed REAL NOT NULL, line BLOB NOT NULL
 );
 CREATE INDEX parked_due ON parked (destination, not_before);
 CREATE TABLE dead (
@@ -49,11 +49,12 @@ class NewerState(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ParkedRow:
-    """A call that waits by itself."""
+    """A call that waits by itself. renewed: when it was taken up anew, in seconds since the epoch; 0: never."""
 
     id: int
     writer: str
     attempts: int
+    renewed: float
     line: bytes
 
 
@@ -70,13 +71,28 @@ class DeadLetter:
     line: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Everything that is counted, at one moment.
+
+    destinations: names. cursors: {destination: {file: offset}}. parked: {destination: calls}; oldest_parked: the line
+    parked first. tallies: (destination, place, reason, count) over all writers.
+    """
+
+    destinations: tuple[str, ...] = ()
+    cursors: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    parked: Mapping[str, int] = field(default_factory=dict)
+    oldest_parked: Mapping[str, bytes] = field(default_factory=dict)
+    tallies: Sequence[tuple[str, str, str, int]] = ()
+
+
 @dataclass(slots=True)
 class Settlement:
     """Everything one batch changes for one destination, written at once."""
 
     destination: str
     cursors: dict[str, int]
-    parks: list[tuple[str, float, int, bytes]]  # writer, not before, attempts, line
+    parks: list[tuple[str, float, int, float, bytes]]  # writer, not before, attempts, renewed, line
     deads: list[tuple[str, str, str, int, bytes]]  # writer, reason, detail, attempts, line
     freed: list[int]  # parked rows that are settled, or replaced by one in `parks`
     tallies: dict[tuple[str, str, str], int]  # (writer, place, reason): how many
@@ -173,7 +189,7 @@ class State:
 
     def due(self, destination: str, now_s: float, limit: int) -> list[ParkedRow]:
         rows = self.read(
-            "SELECT id, writer, attempts, line FROM parked WHERE destination = ? AND not_before <= ? ORDER BY id LIMIT ?",
+            "SELECT id, writer, attempts, renewed, line FROM parked WHERE destination = ? AND not_before <= ? ORDER BY id LIMIT ?",
             (destination, now_s, limit),
         )
         return [ParkedRow(*row) for row in rows]
@@ -188,7 +204,7 @@ class State:
             )
             db.executemany("DELETE FROM parked WHERE id = ?", [(row,) for row in change.freed])
             db.executemany(
-                "INSERT INTO parked (destination, writer, not_before, attempts, line) VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO parked (destination, writer, not_before, attempts, renewed, line) VALUES (?, ?, ?, ?, ?, ?)",
                 [(name, *row) for row in change.parks],
             )
             db.executemany(
@@ -230,6 +246,36 @@ class State:
         query = f"SELECT destination, count(*) FROM parked {where} GROUP BY destination"  # noqa: S608
         return dict(self.read(query, arguments))
 
+    def picture(self) -> Picture:
+        """Everything that is counted, at one moment; an empty one where there is no state yet.
+
+        Raises:
+            NewerState, sqlite3.Error: it cannot be read.
+        """
+        with self._lock:
+            if not self._path.exists():
+                return Picture()
+            db = self._open()
+            db.execute("BEGIN")
+            try:
+                ((version,),) = db.execute("PRAGMA user_version").fetchall()
+                if version == 0:  # somebody is just making it
+                    return Picture()
+                _refuse_newer(self._path, version)
+                cursors: dict[str, dict[str, int]] = {}
+                for name, file, offset in db.execute("SELECT destination, file, offset FROM cursor"):
+                    cursors.setdefault(name, {})[file] = offset
+                oldest = "SELECT destination, line, min(id) FROM parked GROUP BY destination"
+                return Picture(
+                    tuple(name for (name,) in db.execute("SELECT name FROM destination")),
+                    cursors,
+                    self.parked_counts(),
+                    {name: line for name, line, _ in db.execute(oldest)},
+                    self.tallies(),
+                )
+            finally:
+                db.execute("ROLLBACK")
+
     def dead_letters(self, destination: str | None = None, ids: Sequence[int] | None = None) -> list[DeadLetter]:
         """Dead letters, oldest first."""
         conditions, arguments = ["1"], list[Any]()
@@ -243,14 +289,15 @@ class State:
         return [DeadLetter(*row) for row in self.read(query + " AND ".join(conditions) + " ORDER BY id", arguments)]
 
     def replay(self, ids: Sequence[int]) -> int:
-        """Have dead letters tried again, under the ids they had; how many."""
+        """Have dead letters tried again, under the ids they had; how many. Their age counts from now."""
         moved = 0
+        now_s = time.time()
         with self.transaction() as db:
             for row in ids:
                 db.execute(
-                    "INSERT INTO parked (destination, writer, not_before, attempts, line) "
-                    "SELECT destination, writer, 0, 0, line FROM dead WHERE id = ?",
-                    (row,),
+                    "INSERT INTO parked (destination, writer, not_before, attempts, renewed, line) "
+                    "SELECT destination, writer, 0, 0, ?, line FROM dead WHERE id = ?",
+                    (now_s, row),
                 )
                 # What is tried again is no longer dead: the balance of its writer must say so.
                 db.execute(
@@ -290,8 +337,7 @@ class State:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             ((version,),) = connection.execute("PRAGMA user_version").fetchall()
-            if version > VERSION:
-                raise NewerState(f"{self._path} is of format {version}; this itly knows {VERSION}: install a newer one")
+            _refuse_newer(self._path, version)
             if version == 0:
                 _create(connection)
             connection.execute("SELECT count(*) FROM cursor").fetchall()
@@ -310,6 +356,11 @@ class State:
         os.replace(self._path, aside)
         for suffix in ("-wal", "-shm"):
             self._path.with_name(STATE_FILE + suffix).unlink(missing_ok=True)
+
+
+def _refuse_newer(path: Path, version: int) -> None:
+    if version > VERSION:
+        raise NewerState(f"{path} is of format {version}; this itly knows {VERSION}: install a newer one")
 
 
 def _create(connection: sqlite3.Connection) -> None:
