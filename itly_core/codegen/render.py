@@ -86,7 +86,7 @@ class Argument:
 
 
 @dataclass(frozen=True)
-class Callable:
+class Signature:
     """A function of the package, or its Context class. extra: the type of arguments the plan does not list."""
 
     kind: Kind
@@ -112,7 +112,7 @@ class Module:
     """All that `__init__.py` and `__init__.pyi` say."""
 
     doc: tuple[str, ...]
-    callables: tuple[Callable, ...]
+    signatures: tuple[Signature, ...]
     types: tuple[NamedType, ...]
 
 
@@ -194,11 +194,11 @@ def _read_section(kind: Kind, section: Section, names: EventNames, path: str) ->
 
 def _module(plan: Plan, sections: Sequence[Read]) -> Module:
     names = _type_names(sections)
-    callables = []
+    signatures = []
     types = []
     for read in sections:
         own = names[read.kind, read.section.name]
-        callables.append(_callable(read, own))
+        signatures.append(_signature(read, own))
         for name, definition in zip(own, read.properties.definitions, strict=True):
             entries = definition.entries
             if entries is not None:
@@ -207,12 +207,12 @@ def _module(plan: Plan, sections: Sequence[Read]) -> Module:
     described = {read.kind for read in sections}
     for kind in (Kind.IDENTIFY, Kind.GROUP, Kind.PAGE):
         if kind not in described:
-            callables.append(Callable(kind, _own_names(kind), kind.value, (), (Plain.ANY,), (_SAYS[kind],)))
+            signatures.append(Signature(kind, _own_names(kind), kind.value, (), (Plain.ANY,), (_SAYS[kind],)))
     about = f'The tracking plan "{plan.name}" {plan.version}'.rstrip()
     doc = _line(f'{about}, source "{plan.source}".' if plan.source else f"{about}.")
     return Module(
         doc=(doc,),
-        callables=tuple(sorted(callables, key=lambda item: (item.kind is Kind.EVENT, item.names.function))),
+        signatures=tuple(sorted(signatures, key=lambda item: (item.kind is Kind.EVENT, item.names.function))),
         types=tuple(sorted(types, key=lambda item: item.name)),
     )
 
@@ -248,9 +248,9 @@ def _resolved(given: Type, names: Sequence[ClassName]) -> Type:
     return tuple(map(atom, given))
 
 
-def _callable(read: Read, types: Sequence[ClassName]) -> Callable:
+def _signature(read: Read, types: Sequence[ClassName]) -> Signature:
     extra = read.properties.extra
-    return Callable(
+    return Signature(
         kind=read.kind,
         names=read.names,
         wire=read.section.name,
@@ -339,10 +339,10 @@ def _runtime(module: Module) -> Iterator[str]:
     yield "_package = Package(__file__)"
     for name in sorted({*FUNCTIONS} - {kind.value for kind in Kind}):
         yield f"{name} = _package.{name}"
-    for item in module.callables:
+    for item in module.signatures:
         if item.kind is not Kind.CONTEXT:
             yield from _runtime_function(item)
-    for item in module.callables:
+    for item in module.signatures:
         if item.kind in (Kind.CONTEXT, Kind.EVENT):
             yield from _runtime_class(item)
 
@@ -353,13 +353,13 @@ def _import(module: str, names: Iterable[str]) -> list[str]:
 
 def _all(module: Module) -> list[str]:
     names: set[str] = {*EXPORTED, *FUNCTIONS}
-    for item in module.callables:
+    for item in module.signatures:
         names |= {item.names.cls} if item.kind is Kind.CONTEXT else {item.names.function}
         names |= {item.names.cls} if item.kind is Kind.EVENT else set()
     return ["__all__ = [", *(f"    {literal(name)}," for name in sorted(names)), "]"]
 
 
-def _runtime_function(item: Callable) -> Iterator[str]:
+def _runtime_function(item: Signature) -> Iterator[str]:
     yield from ("", "", f"def {item.names.function}(")
     for name in _CALLER[item.kind]:
         yield f"    {name}=None,"
@@ -376,7 +376,7 @@ def _runtime_function(item: Callable) -> Iterator[str]:
     yield from ("        _extra,", "        options,", "    )")
 
 
-def _runtime_class(item: Callable) -> Iterator[str]:
+def _runtime_class(item: Signature) -> Iterator[str]:
     is_event = item.kind is Kind.EVENT
     yield from ("", "", f"class {item.names.cls}({'TypedEvent' if is_event else ''}):".replace("()", ""))
     yield from docstring(_class_doc(item), "    ")
@@ -393,17 +393,17 @@ def _runtime_class(item: Callable) -> Iterator[str]:
     yield from ("            _extra,", "        )")
 
 
-def _class_doc(item: Callable) -> list[str]:
+def _class_doc(item: Signature) -> list[str]:
     if item.kind is Kind.CONTEXT:
         return list(item.doc)
     return [item.doc[0], "", f"The same as a call of `{item.names.function}`, as a value for `track`."]
 
 
-def _runtime_parameters(item: Callable, indent: str) -> list[str]:
+def _runtime_parameters(item: Signature, indent: str) -> list[str]:
     return [f"{indent}{argument.name}=UNSET," for argument in item.arguments]
 
 
-def _given(item: Callable, indent: str) -> list[str]:
+def _given(item: Signature, indent: str) -> list[str]:
     if not item.arguments:
         return [f"{indent}{{}},"]
     pairs = [f"{indent}    {literal(argument.wire)}: {argument.name}," for argument in item.arguments]
@@ -449,10 +449,10 @@ def _stub(module: Module) -> Iterator[str]:
     yield from _STUB_FUNCTIONS
     for named in module.types:
         yield from _stub_type(named)
-    for item in module.callables:
+    for item in module.signatures:
         if item.kind is not Kind.CONTEXT:
             yield from _stub_function(item)
-    for item in module.callables:
+    for item in module.signatures:
         if item.kind in (Kind.CONTEXT, Kind.EVENT):
             yield from _stub_class(item)
 
@@ -469,7 +469,7 @@ def _stub_type(named: NamedType) -> Iterator[str]:
     yield from ("    },", ")")
 
 
-def _stub_function(item: Callable) -> Iterator[str]:
+def _stub_function(item: Signature) -> Iterator[str]:
     yield ""
     yield from _deprecation(item)
     yield f"def {item.names.function}("
@@ -484,7 +484,7 @@ def _stub_function(item: Callable) -> Iterator[str]:
     yield from docstring(list(item.doc), "    ")
 
 
-def _stub_class(item: Callable) -> Iterator[str]:
+def _stub_class(item: Signature) -> Iterator[str]:
     yield ""
     yield from _deprecation(item)
     yield f"class {item.names.cls}(Event):" if item.kind is Kind.EVENT else f"class {item.names.cls}:"
@@ -500,14 +500,14 @@ def _stub_class(item: Callable) -> Iterator[str]:
     yield "    ) -> None: ..."
 
 
-def _stub_parameters(item: Callable, indent: str) -> list[str]:
+def _stub_parameters(item: Signature, indent: str) -> list[str]:
     return [
         f"{indent}{argument.name}: {_spelled(argument.type)}{'' if argument.required else ' = ...'},"
         for argument in item.arguments
     ]
 
 
-def _deprecation(item: Callable) -> list[str]:
+def _deprecation(item: Signature) -> list[str]:
     if not item.is_deprecated:
         return []
     return [f"@_deprecated({literal(f'{item.wire} is deprecated in the tracking plan')})"]
@@ -595,8 +595,8 @@ def _digest(plan: Plan) -> str:
 
 def _plain(value: Any) -> Any:
     """The value in the types JSON has."""
-    if isinstance(value, Section):
-        return _plain(vars(value))
+    if isinstance(value, Section):  # what is not said is left out: a new field changes no hash of plans without it
+        return {key: _plain(item) for key, item in vars(value).items() if item not in ("", None, (), [], {})}
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

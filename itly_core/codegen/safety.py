@@ -19,11 +19,12 @@ from .names import PythonName
 
 T = TypeVar("T")
 
-# Control, bidirectional, zero-width, tag and variation characters, surrogates, non-characters: what a reader of the file
-# would not see, or would see elsewhere than it is. Spelled out, since Python versions know different Unicode tables.
+# Control, bidirectional, zero-width and tag characters, surrogates, non-characters: what a reader of the file would not
+# see, or would see elsewhere than it is. Joiners stay, which scripts need. Spelled out, since Python versions know
+# different Unicode tables.
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\ud800-\udfff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\uffff\ud800-\udfff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff]"
 )
 _LINE_END = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")

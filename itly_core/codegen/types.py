@@ -23,6 +23,7 @@ from ..validation import draft_of
 from .names import ClassName
 
 MAX_LITERALS = 50  # longer enumerations make unreadable signatures; the run time knows them anyway
+MAX_DEPTH = 20  # Python's parser takes 200 brackets within each other; real plans are at most 10 deep
 
 _DRAFTS: dict[str, tuple[Any, Any]] = {
     "4": (jsonschema.Draft4Validator, DRAFT4),
@@ -365,7 +366,7 @@ class _Reader:
         """The type of a schema's values. path: the words for a name, should it need one."""
         reference, node = self.followed(node)
         words = path if reference is None else (re.split(r"[#/]", reference)[-1] or "properties",)
-        if not isinstance(node.schema, Mapping):
+        if not isinstance(node.schema, Mapping) or len(path) > MAX_DEPTH:
             return NEVER if node.schema is False else ANY
         ident = id(node.schema)
         if ident in self.done:

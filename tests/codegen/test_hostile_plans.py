@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ from itly_core.plans.document import Plan, Section
 from itly_core.testing import recording
 from tests.codegen.plans import closed, imported, names_of, plan_of
 
-EXAMPLES = int(os.environ.get("ITLY_HOSTILE_PLANS", "200"))
+EXAMPLES = max(200, settings.default.max_examples)  # more with a profile: pytest --hypothesis-profile=thorough
 RUN = "__import__('builtins').CANARY.append(1)"
 SPICES = [
     RUN, f'"""\n{RUN}\n"""', f"'''\n{RUN}\n'''", f'\\"""\n{RUN}\n"""', f'"\n{RUN}\n', f"\n{RUN}\n", f"\r{RUN}\r",
@@ -189,7 +188,7 @@ def test_a_docstring_says_the_visible_text_and_nothing_else(text: str) -> None:
         ("  two\n\n\n words  here \t. \n\n", ["two", "", "", "words here ."]),
         ("a\r\nb\rc\u2028d\x85e", ["a", "b", "c", "d", "e"]),
         ("\u202eright\u2066 to left\u200b\ufeff\x00\x1b[31m", ["right to left[31m"]),
-        ("\U000e0041\ufe0f", []),
+        ("\U000e0041\ufeff", []),
         ("\u72b6\u6001 \U0001f389 caf\u00e9", ["\u72b6\u6001 \U0001f389 caf\u00e9"]),
         ("", []),
     ],

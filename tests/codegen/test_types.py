@@ -354,6 +354,26 @@ def test_definitions_that_double_at_each_step_do_not_take_for_ever() -> None:
         assert "q" in signature(Section(name="E", schema={**schema, keyword: [{"$ref": "#/$defs/l0"}]}))
 
 
+@pytest.mark.parametrize("levels", [10, 60, 150])
+def test_what_is_nested_very_deeply_is_anything_in_there(levels: int) -> None:
+    arrays: Any = {"type": "string"}
+    objects: Any = {"type": "string"}
+    for _ in range(levels):
+        arrays, objects = {"type": "array", "items": arrays}, closed({"a": objects})
+
+    assert type_of(arrays).count("Sequence[") == min(levels, 20)
+    assert len(list(definitions(event("E", {"p": objects})))) == min(levels, 20)
+
+
+def test_a_schema_too_deep_to_be_read_is_refused() -> None:
+    schema: Any = {"type": "string"}
+    for _ in range(5000):
+        schema = {"anyOf": [schema]}
+
+    with pytest.raises(PlanError):
+        render(plan_of(event("E", {"p": schema})))
+
+
 def test_a_reference_to_a_meta_schema_is_anything() -> None:
     assert type_of({"$ref": "http://json-schema.org/draft-07/schema#"}) == "Any"
 
