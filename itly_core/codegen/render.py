@@ -596,7 +596,11 @@ def _digest(plan: Plan) -> str:
 def _plain(value: Any) -> Any:
     """The value in the types JSON has."""
     if isinstance(value, Section):  # what is not said is left out: a new field changes no hash of plans without it
-        return {key: _plain(item) for key, item in vars(value).items() if item not in ("", None, (), [], {})}
+        return {
+            key: _plain(item)
+            for key, item in vars(value).items()
+            if item not in ("", None, (), [], {}) and key != "origin"
+        }
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
