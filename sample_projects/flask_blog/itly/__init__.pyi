@@ -109,8 +109,8 @@ def group(
     """The group of people who write. Its only id is `authors`.
 
     Args:
-        members: Optional, >= 1.
-        name: Required.
+        members: int, >= 1.
+        name: str, required.
     """
 
 def identify(
@@ -124,9 +124,9 @@ def identify(
     """Say who a user is, by traits.
 
     Args:
-        display_name: Required.
-        newsletter: Optional. Whether the reader asked for the newsletter.
-        signed_up_at: Optional, format date-time.
+        display_name: str, required.
+        newsletter: bool. Whether the reader asked for the newsletter.
+        signed_up_at: str or datetime.datetime, format date-time.
     """
 
 def page(
@@ -141,8 +141,8 @@ def page(
     """Say that a page was seen.
 
     Args:
-        posts: Optional, >= 0. How many posts the page shows.
-        tag: Optional. What the posts are about; empty for all of them.
+        posts: int, >= 0. How many posts the page shows.
+        tag: str. What the posts are about; empty for all of them.
     """
 
 def comment_posted(
@@ -158,9 +158,9 @@ def comment_posted(
     Event: "Comment Posted" 1.1.0.
 
     Args:
-        is_first: Optional. Whether it is the post's first comment.
-        length: Required, >= 1. Characters of the comment.
-        post_id: Required, >= 1.
+        is_first: bool. Whether it is the post's first comment.
+        length: int, >= 1, required. Characters of the comment.
+        post_id: int, >= 1, required.
     """
 
 def post_published(
@@ -176,9 +176,9 @@ def post_published(
     Event: "Post Published" 1.0.0.
 
     Args:
-        post_id: Required, >= 1.
-        tags: Optional, at most 5 items.
-        words: Required, >= 1.
+        post_id: int, >= 1, required.
+        tags: a sequence of str, at most 5 items.
+        words: int, >= 1, required.
     """
 
 def post_viewed(
@@ -195,10 +195,10 @@ def post_viewed(
     Event: "Post Viewed" 1.0.0.
 
     Args:
-        is_own: Optional. Whether the reader wrote it.
-        post_id: Required, >= 1.
-        title: Required.
-        words: Optional, >= 0.
+        is_own: bool. Whether the reader wrote it.
+        post_id: int, >= 1, required.
+        title: str, required.
+        words: int, >= 0.
     """
 
 def posts_searched(
@@ -213,8 +213,8 @@ def posts_searched(
     Event: "Posts Searched" 1.0.0.
 
     Args:
-        query: Required, at least 1 characters, at most 100 characters.
-        results: Required, >= 0.
+        query: str, at least 1 characters, at most 100 characters, required.
+        results: int, >= 0, required.
     """
 
 def sign_in_failed(
@@ -228,7 +228,7 @@ def sign_in_failed(
     Event: "Sign In Failed" 1.0.0.
 
     Args:
-        reason: Required.
+        reason: "unknown_name" or "wrong_password", required.
     """
 
 def signed_in(
@@ -242,7 +242,7 @@ def signed_in(
     Event: "Signed In" 1.0.0.
 
     Args:
-        method: Required.
+        method: "password", required.
     """
 
 def signed_out(
@@ -266,14 +266,14 @@ def signed_up(
     Event: "Signed Up" 1.0.0.
 
     Args:
-        newsletter: Required.
+        newsletter: bool, required.
     """
 
 class Context:
     """Properties that every event carries.
 
     Args:
-        version: Required. Which release of the blog answered.
+        version: str, required. Which release of the blog answered.
     """
     properties: Mapping[str, Any]
     def __init__(
