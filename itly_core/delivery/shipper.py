@@ -103,7 +103,7 @@ class Shipper:
         self._directory = directory
         self._woken_ns = 0
         self._told = ""  # what LANES_FILE says
-        self.state.register(senders, {file.name: file.size for file in self.files.now(0)})
+        self.state.register(senders)
         self.sources: dict[str, SpoolSource] = {}
         lanes = []
         for name, sender in senders.items():

@@ -156,20 +156,12 @@ class State:
     def unlock_after_fork(self) -> None:
         self._lock.release()
 
-    def register(self, names: Iterable[str], sizes: Mapping[str, int]) -> None:
-        """Take up destinations. One that is new to a spool in use starts now: at the end of the files as they are.
-
-        sizes: {file: bytes} at this moment.
-        """
+    def register(self, names: Iterable[str]) -> None:
+        """Take up destinations. A new one gets all that is still in the spool: calls are stored before anybody ships, so
+        some of it may have been accepted for this one already, and nobody can tell which."""
         with self.transaction() as db:
-            known = {name for (name,) in db.execute("SELECT name FROM destination")}
-            for name in names:
-                if name in known:
-                    continue
-                db.execute("INSERT INTO destination VALUES (?, ?)", (name, time.time()))
-                if known:
-                    rows = [(file, name, size) for file, size in sizes.items()]
-                    db.executemany("INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)", rows)
+            rows = [(name, time.time()) for name in names]
+            db.executemany("INSERT OR IGNORE INTO destination VALUES (?, ?)", rows)
 
     def was_changed_elsewhere(self) -> bool:
         """Whether another process changed anything since this was last asked, or may have."""
