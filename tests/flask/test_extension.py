@@ -60,7 +60,7 @@ def test_one_extension_object_serves_several_apps(itly: ModuleType) -> None:
     assert vars(extension) == {}
 
 
-def test_43_two_apps_with_different_packages_do_not_meet(
+def test_scenario_43_two_apps_with_different_packages_do_not_meet(
     itly: ModuleType, create_app: CreateApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "plan.yaml").write_text(
@@ -103,7 +103,7 @@ def test_init_app_starts_no_thread(create_app: CreateApp) -> None:
     assert threading.active_count() == before
 
 
-def test_51_a_package_not_generated_yet_is_said_and_the_app_starts(caplog: pytest.LogCaptureFixture) -> None:
+def test_scenario_51_a_package_not_generated_yet_is_said_and_the_app_starts(caplog: pytest.LogCaptureFixture) -> None:
     app = flask.Flask("early")
     app.config["ITLY"] = {"PACKAGE": "not_generated_yet"}
     with caplog.at_level(logging.WARNING):
@@ -112,7 +112,7 @@ def test_51_a_package_not_generated_yet_is_said_and_the_app_starts(caplog: pytes
     assert "there is no package 'not_generated_yet' yet; generate it with `flask itly pull`" in caplog.text
 
 
-def test_51_another_package_of_that_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scenario_51_another_package_of_that_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "shadow", types.ModuleType("shadow"))
     app = flask.Flask("shadowed")
     app.config["ITLY"] = {"PACKAGE": "shadow"}
@@ -126,7 +126,7 @@ def test_a_plan_context_that_breaks_the_plan_stops_a_development_app(create_app:
         create_app(DEBUG=True, ITLY={"CONTEXT": {"version": 7}})
 
 
-def test_53_calls_are_recorded_and_never_sent(create_app: CreateApp, itly: ModuleType) -> None:
+def test_scenario_53_calls_are_recorded_and_never_sent(create_app: CreateApp, itly: ModuleType) -> None:
     app = create_app(ITLY={"CONTEXT": {"version": "1"}, "DESTINATIONS": {"amplitude": {"api_key": "AK"}}})
     app.test_client().get("/seen/test")
 
@@ -144,7 +144,7 @@ print(app.extensions["itly"].recorder.names)
 """
 
 
-def test_53_testing_set_after_init_app_counts_without_pytest(package_dir: Path, sink: LocalSink) -> None:
+def test_scenario_53_testing_set_after_init_app_counts_without_pytest(package_dir: Path, sink: LocalSink) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
         [sys.executable, "-c", TESTING_SET_LATE % sink.amplitude_url],
@@ -227,7 +227,7 @@ def test_a_wrong_setting_is_named_as_it_was_written(config: dict[str, Any], mess
     ],
     ids=["False is false", "true is true", "number", "whole number", "nested", "key of digits"],
 )
-def test_64_environment_variables_are_coerced_strictly(
+def test_scenario_64_environment_variables_are_coerced_strictly(
     variables: dict[str, str], read: Callable[[Any], Any], value: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, text in variables.items():
@@ -249,7 +249,7 @@ def test_64_environment_variables_are_coerced_strictly(
         ("FLASK_ITLY__DESTINATIONS__amplitude__api_key", "1e5", r"\['amplitude'\]\['api_key'\] must be a string"),
     ],
 )
-def test_64_environment_variables_that_fit_no_setting_are_refused(
+def test_scenario_64_environment_variables_that_fit_no_setting_are_refused(
     variable: str, text: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, text)
@@ -301,7 +301,7 @@ def test_nobody_gets_one_random_id_for_all_calls_of_a_request(create_app: Create
     assert all(call.user_id is None for call in calls(app))
 
 
-def test_44_a_call_outside_any_request_has_no_request_context(create_app: CreateApp, itly: ModuleType) -> None:
+def test_scenario_44_a_call_outside_any_request_has_no_request_context(create_app: CreateApp, itly: ModuleType) -> None:
     app = create_app()
     with app.app_context():
         itly.seen("user-1", where="shell")
@@ -310,7 +310,7 @@ def test_44_a_call_outside_any_request_has_no_request_context(create_app: Create
     assert [(call.properties["where"], call.context) for call in calls(app)] == [("shell", {}), ("no app context", {})]
 
 
-def test_44_a_call_outside_any_app_context_is_refused_where_two_apps_could_be_meant(
+def test_scenario_44_a_call_outside_any_app_context_is_refused_where_two_apps_could_be_meant(
     create_app: CreateApp, itly: ModuleType
 ) -> None:
     apps = [create_app(), create_app()]
@@ -320,7 +320,7 @@ def test_44_a_call_outside_any_app_context_is_refused_where_two_apps_could_be_me
     assert [calls(app) for app in apps] == [[], []]
 
 
-def test_41_nested_contexts_keep_their_own_requests(create_app: CreateApp) -> None:
+def test_scenario_41_nested_contexts_keep_their_own_requests(create_app: CreateApp) -> None:
     app = create_app()
     app.test_client().get("/nested")
     seen = {call.properties["where"]: call for call in calls(app)}
@@ -332,7 +332,7 @@ def test_41_nested_contexts_keep_their_own_requests(create_app: CreateApp) -> No
     assert seen["other request"].anonymous_id != seen["outer"].anonymous_id
 
 
-def test_39_a_test_request_context_is_enough_for_a_call(create_app: CreateApp, itly: ModuleType) -> None:
+def test_scenario_39_a_test_request_context_is_enough_for_a_call(create_app: CreateApp, itly: ModuleType) -> None:
     app = create_app()
     with app.test_request_context("/half"):
         itly.seen(where="half")
@@ -340,7 +340,7 @@ def test_39_a_test_request_context_is_enough_for_a_call(create_app: CreateApp, i
     assert calls(app)[0].context["path"] == "/half"
 
 
-def test_40_a_teardown_without_a_request_or_a_call_does_nothing(create_app: CreateApp) -> None:
+def test_scenario_40_a_teardown_without_a_request_or_a_call_does_nothing(create_app: CreateApp) -> None:
     app = create_app()
     with app.app_context():
         app.extensions["itly"].end_request()
@@ -350,7 +350,7 @@ def test_40_a_teardown_without_a_request_or_a_call_does_nothing(create_app: Crea
     assert calls(app) == []
 
 
-def test_42_a_kept_context_is_torn_down_twice_without_harm(create_app: CreateApp, itly: ModuleType) -> None:
+def test_scenario_42_a_kept_context_is_torn_down_twice_without_harm(create_app: CreateApp, itly: ModuleType) -> None:
     app = create_app()
     with app.test_client() as client:
         client.get("/nobody")
@@ -363,7 +363,7 @@ def test_42_a_kept_context_is_torn_down_twice_without_harm(create_app: CreateApp
     assert (late.anonymous_id, late.context) == (first.anonymous_id, first.context)
 
 
-def test_21_copy_scope_takes_the_request_into_a_thread(create_app: CreateApp, itly: ModuleType) -> None:
+def test_scenario_21_copy_scope_takes_the_request_into_a_thread(create_app: CreateApp, itly: ModuleType) -> None:
     app = create_app()
 
     @app.get("/pool")
@@ -383,7 +383,7 @@ def test_21_copy_scope_takes_the_request_into_a_thread(create_app: CreateApp, it
     assert (bare.user_id, bare.context) == ("user-1", {})
 
 
-def test_58_a_request_is_not_kept_alive(create_app: CreateApp) -> None:
+def test_scenario_58_a_request_is_not_kept_alive(create_app: CreateApp) -> None:
     app = create_app()
     seen: list[weakref.ref[Any]] = []
 
@@ -411,7 +411,7 @@ def test_an_app_that_is_dropped_is_freed(create_app: CreateApp) -> None:
     assert seen() is None
 
 
-def test_29_the_body_stays_the_views_own(create_app: CreateApp) -> None:
+def test_scenario_29_the_body_stays_the_views_own(create_app: CreateApp) -> None:
     app = create_app()
 
     assert app.test_client().post("/body", json={"a": 1}).get_json() == {"a": 1}
@@ -431,7 +431,7 @@ def test_29_the_body_stays_the_views_own(create_app: CreateApp) -> None:
     ],
     ids=["path", "user agent", "referrer", "host", "language", "forwarded", "cookies"],
 )
-def test_31_hostile_requests_are_answered_as_ever(create_app: CreateApp, path: str, headers: dict[str, str]) -> None:
+def test_scenario_31_hostile_requests_are_answered_as_ever(create_app: CreateApp, path: str, headers: dict[str, str]) -> None:
     app = create_app()
     answer = app.test_client(use_cookies=False).get(path, headers=headers)
 
@@ -439,7 +439,7 @@ def test_31_hostile_requests_are_answered_as_ever(create_app: CreateApp, path: s
     assert len(calls(app)) == 1
 
 
-def test_50_development_raises_where_the_call_is_and_names_every_violation(
+def test_scenario_50_development_raises_where_the_call_is_and_names_every_violation(
     create_app: CreateApp, itly: ModuleType
 ) -> None:
     app = create_app(DEBUG=True, TESTING=True)

@@ -54,7 +54,7 @@ def test_an_event_of_a_view_arrives_with_its_request(
     ],
     ids=["sync", "gthread", "sync preload", "gthread preload"],
 )
-def test_1_every_worker_delivers(serve: Callable[..., Any], sink: LocalSink, options: tuple[str, ...]) -> None:
+def test_scenario_1_every_worker_delivers(serve: Callable[..., Any], sink: LocalSink, options: tuple[str, ...]) -> None:
     with serve("gunicorn", *options) as server:
         pids = pids_of_all_workers(server, 2)
         sink.wait_for(len(pids))
@@ -64,7 +64,7 @@ def test_1_every_worker_delivers(serve: Callable[..., Any], sink: LocalSink, opt
 
 
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=["plain", "preload"])
-def test_43_two_apps_in_one_process_use_a_key_each(
+def test_scenario_43_two_apps_in_one_process_use_a_key_each(
     serve: Callable[..., Any], sink: LocalSink, options: tuple[str, ...]
 ) -> None:
     with serve("gunicorn", *options, app="tests.flask.two_apps:application") as server:
@@ -79,7 +79,7 @@ def test_43_two_apps_in_one_process_use_a_key_each(
     assert by_key == {"first-key": {"a", "c"}, "second-key": {"b", "d"}}
 
 
-def test_8_a_worker_told_to_stop_delivers_what_it_accepted(serve: Callable[..., Any], sink: LocalSink) -> None:
+def test_scenario_8_a_worker_told_to_stop_delivers_what_it_accepted(serve: Callable[..., Any], sink: LocalSink) -> None:
     sink.script(status=503, times=1)  # it stops while it waits to try again
     with serve("gunicorn") as server:
         requests.get(f"{server.url}/seen/last", timeout=10)
@@ -89,7 +89,7 @@ def test_8_a_worker_told_to_stop_delivers_what_it_accepted(serve: Callable[..., 
     assert [event["event_properties"]["where"] for event in sink.wait_for(1)] == ["last"]
 
 
-def test_13_no_byte_of_a_response_waits_for_a_vendor_that_stalls(serve: Callable[..., Any], sink: LocalSink) -> None:
+def test_scenario_13_no_byte_of_a_response_waits_for_a_vendor_that_stalls(serve: Callable[..., Any], sink: LocalSink) -> None:
     sink.script(delay_s=8.0)
     with serve("gunicorn") as server:
         seconds = [
@@ -112,14 +112,14 @@ def test_a_response_is_the_same_to_the_byte_with_and_without_the_extension(
     assert with_extension == without
 
 
-def test_11_before_response_delivers_before_the_answer_is_there(serve: Callable[..., Any], sink: LocalSink) -> None:
+def test_scenario_11_before_response_delivers_before_the_answer_is_there(serve: Callable[..., Any], sink: LocalSink) -> None:
     with serve("gunicorn", FLUSH="before_response", FLUSH_TIMEOUT=5) as server:
         requests.get(f"{server.url}/seen/frozen", timeout=10)
 
         assert sink.count() == 1
 
 
-def test_11_a_serverless_host_is_recognised(serve: Callable[..., Any], sink: LocalSink) -> None:
+def test_scenario_11_a_serverless_host_is_recognised(serve: Callable[..., Any], sink: LocalSink) -> None:
     with serve("gunicorn", env={"K_SERVICE": "shop"}, FLUSH_TIMEOUT=5) as server:
         requests.get(f"{server.url}/seen/frozen", timeout=10)
 
@@ -133,7 +133,7 @@ def test_before_response_waits_no_longer_than_its_timeout(serve: Callable[..., A
         assert time_to_last_byte(f"{server.url}/plain") < 0.5  # nothing sent, nothing awaited
 
 
-def test_65_after_response_waits_when_the_body_is_out(serve: Callable[..., Any], sink: LocalSink) -> None:
+def test_scenario_65_after_response_waits_when_the_body_is_out(serve: Callable[..., Any], sink: LocalSink) -> None:
     sink.script(delay_s=2.0)
     with serve("gunicorn", FLUSH="after_response", FLUSH_TIMEOUT=5) as server:
         first = time_to_last_byte(f"{server.url}/seen/slow", close=False)
@@ -145,7 +145,7 @@ def test_65_after_response_waits_when_the_body_is_out(serve: Callable[..., Any],
     assert second > 0.5  # the only worker was still waiting for the vendor
 
 
-def test_14_a_file_is_delivered_after_although_it_never_says_it_was_sent(
+def test_scenario_14_a_file_is_delivered_after_although_it_never_says_it_was_sent(
     serve: Callable[..., Any], sink: LocalSink
 ) -> None:
     with serve("gunicorn", FLUSH="after_response") as server:
@@ -179,7 +179,7 @@ def site(running_site: Server, site_sink: LocalSink) -> Server:
     return running_site
 
 
-def test_34_events_of_a_streamed_body_carry_its_request(site: Server, site_sink: LocalSink) -> None:
+def test_scenario_34_events_of_a_streamed_body_carry_its_request(site: Server, site_sink: LocalSink) -> None:
     answer = requests.get(f"{site.url}/stream", timeout=10)
     events = site_sink.wait_for(3)
 
@@ -188,14 +188,14 @@ def test_34_events_of_a_streamed_body_carry_its_request(site: Server, site_sink:
     assert len({event["device_id"] for event in events}) == 1
 
 
-def test_34_events_of_a_body_outside_the_request_context_arrive(site: Server, site_sink: LocalSink) -> None:
+def test_scenario_34_events_of_a_body_outside_the_request_context_arrive(site: Server, site_sink: LocalSink) -> None:
     answer = requests.get(f"{site.url}/bare-stream", timeout=10)
 
     assert answer.text == "one two"
     assert site_sink.wait_for(1)[0]["event_properties"]["where"] == "outside"
 
 
-def test_35_an_abandoned_body_costs_nobody_anything(site: Server, site_sink: LocalSink) -> None:
+def test_scenario_35_an_abandoned_body_costs_nobody_anything(site: Server, site_sink: LocalSink) -> None:
     address = urlsplit(site.url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
         connection.sendall(b"GET /stream HTTP/1.1\r\nHost: test\r\n\r\n")
@@ -222,14 +222,14 @@ def test_an_async_view_sends_as_its_request(site: Server, site_sink: LocalSink) 
     assert (event["event_properties"]["where"], event["user_id"]) == ("async", "user-7")
 
 
-def test_36_an_event_before_an_error_is_delivered(site: Server, site_sink: LocalSink) -> None:
+def test_scenario_36_an_event_before_an_error_is_delivered(site: Server, site_sink: LocalSink) -> None:
     answer = requests.get(f"{site.url}/boom", timeout=10)
 
     assert answer.status_code == 500
     assert site_sink.wait_for(1)[0]["event_properties"]["where"] == "boom"
 
 
-def test_50_an_event_that_breaks_the_plan_is_no_error_of_the_page(site: Server, site_sink: LocalSink) -> None:
+def test_scenario_50_an_event_that_breaks_the_plan_is_no_error_of_the_page(site: Server, site_sink: LocalSink) -> None:
     answer = requests.get(f"{site.url}/invalid", timeout=10)
 
     assert (answer.status_code, answer.text) == (200, "invalid")
@@ -237,14 +237,14 @@ def test_50_an_event_that_breaks_the_plan_is_no_error_of_the_page(site: Server, 
     site.wait_for_line("'Seen' breaks the tracking plan: where")
 
 
-def test_30_a_bad_host_changes_nothing(site: Server, site_sink: LocalSink) -> None:
+def test_scenario_30_a_bad_host_changes_nothing(site: Server, site_sink: LocalSink) -> None:
     answer = requests.get(f"{site.url}/seen/host", headers={"Host": "bad_host:99999999"}, timeout=10)
 
     assert answer.status_code == 200
     assert site_sink.wait_for(1)
 
 
-def test_48_nothing_is_sent_that_no_view_sent(site: Server, site_sink: LocalSink) -> None:
+def test_scenario_48_nothing_is_sent_that_no_view_sent(site: Server, site_sink: LocalSink) -> None:
     for method in ("OPTIONS", "HEAD", "GET"):
         requests.request(method, f"{site.url}/plain", timeout=10)
     requests.get(f"{site.url}/seen/only", timeout=10)

@@ -48,7 +48,7 @@ def test_a_user_the_view_loaded_is_asked_for_its_id(app: flask.Flask) -> None:
     assert users(app) == ["user-7"]
 
 
-def test_26_signing_in_counts_from_the_next_call(app: flask.Flask) -> None:
+def test_scenario_26_signing_in_counts_from_the_next_call(app: flask.Flask) -> None:
     app.test_client().post("/sign-in/user-7")
     before, after = app.extensions["itly"].recorder.calls
 
@@ -64,7 +64,7 @@ def test_signing_out_makes_the_next_request_anonymous(app: flask.Flask) -> None:
     assert users(app) == [None]
 
 
-def test_24_finding_the_user_loads_nothing(app: flask.Flask) -> None:
+def test_scenario_24_finding_the_user_loads_nothing(app: flask.Flask) -> None:
     client = signed_in(app)
     for path in ("/whoever", "/seen/x", "/nobody"):
         client.get(path)
@@ -73,14 +73,14 @@ def test_24_finding_the_user_loads_nothing(app: flask.Flask) -> None:
     assert app.config["LOADS"] == 0
 
 
-def test_24_a_view_that_loads_the_user_loads_it_once(app: flask.Flask) -> None:
+def test_scenario_24_a_view_that_loads_the_user_loads_it_once(app: flask.Flask) -> None:
     signed_in(app).get("/greeting")
 
     assert app.config["LOADS"] == 1
 
 
 @pytest.mark.parametrize("is_signed_in", [False, True])
-def test_23_a_call_adds_no_vary_and_no_cookie(app: flask.Flask, is_signed_in: bool) -> None:
+def test_scenario_23_a_call_adds_no_vary_and_no_cookie(app: flask.Flask, is_signed_in: bool) -> None:
     app.after_request_funcs.clear()  # Flask-Login's own hook looks at the session of every request
     client = signed_in(app) if is_signed_in else app.test_client()
     answer = client.get("/whoever")
@@ -89,7 +89,7 @@ def test_23_a_call_adds_no_vary_and_no_cookie(app: flask.Flask, is_signed_in: bo
     assert "Set-Cookie" not in answer.headers
 
 
-def test_23_a_view_that_shows_the_user_still_varies(app: flask.Flask) -> None:
+def test_scenario_23_a_view_that_shows_the_user_still_varies(app: flask.Flask) -> None:
     app.after_request_funcs.clear()
 
     @app.get("/card")
@@ -105,7 +105,7 @@ def test_23_a_view_that_shows_the_user_still_varies(app: flask.Flask) -> None:
     assert (answer.text, answer.headers["Vary"]) == ("user-7", "Cookie")
 
 
-def test_23_a_session_the_view_used_stays_used(app: flask.Flask) -> None:
+def test_scenario_23_a_session_the_view_used_stays_used(app: flask.Flask) -> None:
     @app.get("/both")
     def both() -> str:
         import itly
