@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from .commands import delivery
 from .commands.common import FINDINGS, OK, STALE, ProjectOf, command, format_option, say, say_json
 from .project import Project, project_from_pyproject
 from .version import VERSION
@@ -74,17 +75,20 @@ def pull(
     Exits 0 when all is well, 2 when the plan or the settings are wrong, 3 when a server does not answer as it should,
     4 when --check finds the package stale or edited. A pull that fails changes nothing.
     """
+    from .commands.progress import progress
     from .plans.pulling import Mode, pull_plan
 
     project = project_of()
-    pulled = pull_plan(
-        project,
-        source=source,
-        plan=plan,
-        path=Path(path) if path is not None else None,
-        mode=Mode.CHECK if check else Mode.DRY_RUN if dry_run else Mode.WRITE,
-        offline=offline,
-    )
+    with progress(output) as watch:
+        pulled = pull_plan(
+            project,
+            source=source,
+            plan=plan,
+            path=Path(path) if path is not None else None,
+            mode=Mode.CHECK if check else Mode.DRY_RUN if dry_run else Mode.WRITE,
+            offline=offline,
+            watch=watch,
+        )
     code = STALE if check and pulled.differences else OK
     if output == "json":
         say_json({"ok": code == OK, "exit_code": code, **pulled.as_json()})
@@ -92,3 +96,7 @@ def pull(
         for line in pulled.as_text():
             say(line)
     return code
+
+
+for _found in (delivery.worker, delivery.dlq, delivery.stats):
+    itly.add_command(_found)

@@ -61,12 +61,15 @@ def _complain(exc: ItlyError, code: int, output: str) -> None:
 
 
 def say(line: str, err: bool = False) -> None:
-    """Print a line, some of which comes from plans: nothing in it may steer the terminal, begin another line, or stop a
-    terminal that is not UTF-8."""
-    stream = sys.stderr if err else sys.stdout
+    """Print a line, some of which may come from plans and calls."""
+    click.echo(printable(line, sys.stderr if err else sys.stdout), err=err)
+
+
+def printable(line: str, stream: Any) -> str:
+    """The line such that nothing in it steers the terminal, begins another line, or stops a stream that is not UTF-8."""
     shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    click.echo(shown.encode(encoding, "backslashreplace").decode(encoding), err=err)
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def say_json(value: Any) -> None:

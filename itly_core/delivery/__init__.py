@@ -11,17 +11,55 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..destinations.console import ConsoleOptions
+from ..errors import ConfigError
 from ..log import Log
 from ..options import Options
 from .memory import MemoryDelivery
 from .sender import AdapterSender, HttpSender, Sender
-from .shipper import SpoolDelivery
+from .shipper import Senders, SpoolDelivery
 from .spool import SpoolError, prepare
+from .worker import Worker
 
-__all__ = ["MemoryDelivery", "SpoolDelivery", "SpoolError", "prepare", "start_delivery"]
+__all__ = ["MemoryDelivery", "SpoolDelivery", "SpoolError", "make_worker", "prepare", "start_delivery"]
 
 def start_delivery(plan: Mapping[str, str], options: Options, log: Log) -> MemoryDelivery | SpoolOrMemory:
     """The delivery these options ask for. Opens no file, socket or thread yet.
+
+    Raises:
+        ConfigError: a destination has no key for this environment.
+    """
+    senders = _senders(plan, options, log)
+    if options.delivery.mode == "memory" or not senders():
+        return MemoryDelivery(senders, options.delivery, log)
+    return SpoolOrMemory(plan.get("name", ""), senders, options, log)
+
+
+def make_worker(plan: Mapping[str, str], options: Options, log: Log) -> Worker:
+    """A worker for the spool that processes with these options write. Makes the directory a spool if it is none yet.
+
+    Raises:
+        ConfigError: there is nothing to ship, nowhere to, or the directory cannot be used.
+    """
+    if options.disabled:
+        raise ConfigError("nothing is sent: itly is switched off by `disabled`", key="disabled")
+    if options.delivery.mode == "memory":
+        raise ConfigError(
+            "there is no spool to ship from: delivery's mode is 'memory', where each process ships its own calls",
+            key="mode",
+        )
+    senders = _senders(plan, options, log)
+    if not senders():
+        raise ConfigError("there is nowhere to ship to: name a destination in the settings", key="destinations")
+    directory = options.delivery.spool_path
+    try:
+        prepare(directory, plan.get("name", ""))
+    except SpoolError as exc:
+        raise ConfigError(str(exc), key="spool_dir") from exc
+    return Worker(directory, senders, options.delivery, log)
+
+
+def _senders(plan: Mapping[str, str], options: Options, log: Log) -> Senders:
+    """Makes a sender for each destination that is on; in development, where none is, one that prints.
 
     Raises:
         ConfigError: a destination has no key for this environment.
@@ -34,9 +72,7 @@ def start_delivery(plan: Mapping[str, str], options: Options, log: Log) -> Memor
     def senders() -> dict[str, Sender]:
         return {name: _sender(name, destination, options, log) for name, destination in built.items()}
 
-    if options.delivery.mode == "memory" or not built:
-        return MemoryDelivery(senders, options.delivery, log)
-    return SpoolOrMemory(plan.get("name", ""), senders, options, log)
+    return senders
 
 
 def _sender(name: str, destination: Any, options: Options, log: Log) -> Sender:

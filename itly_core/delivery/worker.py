@@ -95,6 +95,7 @@ class Worker:
         self._orders: queue.SimpleQueue[None] = queue.SimpleQueue()  # unlike an Event, a signal handler may touch it
         self._shipper: Shipper | None = None
         self._until_s = float("inf")
+        self.destinations = tuple(senders())
         process.watch(self)
 
     def end(self) -> None:

@@ -12,6 +12,7 @@ import click
 from django.conf import settings as django_settings
 from django.core.management.base import BaseCommand, CommandError
 
+from itly_core.commands.common import FINDINGS
 from itly_core.project import Project
 
 from ...settings import read
@@ -26,18 +27,20 @@ class ItlyCommand(BaseCommand):
     requires_migrations_checks = False
 
     command: click.Command
+    speaks_at_once = False  # whether what it says on standard error cannot wait until it ends
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.help = self.command.help or ""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        for parameter in self.command.params:
-            if isinstance(parameter, click.Option):
-                self._add_option(parser, parameter)
-            else:
-                nargs = "*" if parameter.nargs == -1 else None if parameter.required else "?"
-                parser.add_argument(str(parameter.name), nargs=nargs)
+        if isinstance(self.command, click.Group):
+            parsers = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
+            for name, command in self.command.commands.items():
+                text = command.help or ""
+                self._add_parameters(parsers.add_parser(name, help=text.splitlines()[0], description=text), command)
+        else:
+            self._add_parameters(parser, self.command)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """
@@ -45,11 +48,11 @@ class ItlyCommand(BaseCommand):
             CommandError: the command failed; `returncode` is its exit code.
             SystemExit: it ran, and has findings.
         """
-        complaints = io.StringIO()
+        complaints: Any = sys.stderr if self.speaks_at_once else io.StringIO()
         out: Any = getattr(self.stdout, "_out", self.stdout)  # Django's wrapper would break lines of its own
         with redirect_stdout(out), redirect_stderr(complaints):
             code = self._run(options)
-        text = complaints.getvalue().strip()
+        text = "" if self.speaks_at_once else complaints.getvalue().strip()
         if code and text:
             raise CommandError(text, returncode=code)
         if text:
@@ -61,28 +64,23 @@ class ItlyCommand(BaseCommand):
         name = type(self).__module__.rpartition(".")[2]
         try:
             code = self.command.main(
-                args=self._arguments(options), prog_name=name, obj=project_from_settings, standalone_mode=False
+                args=_arguments(self.command, options), prog_name=name, obj=project_from_settings, standalone_mode=False
             )
         except click.ClickException as exc:
             click.echo(exc.format_message(), err=True)
             return exc.exit_code
+        except click.Abort:
+            click.echo("Aborted.", err=True)
+            return FINDINGS
         return code if isinstance(code, int) else 0
 
-    def _arguments(self, options: dict[str, Any]) -> list[str]:
-        """The command line again, as click parses it."""
-        line: list[str] = []
-        values: list[str] = []
-        for parameter in self.command.params:
-            if not isinstance(parameter, click.Option):
-                value = options.get(str(parameter.name))
-                values += [] if value is None else map(str, value) if isinstance(value, list) else [str(value)]
-                continue
-            value = options.get(_destination(parameter))
-            if parameter.is_flag:
-                line += [parameter.opts[0]] if value else []
-            elif value is not None:
-                line += [parameter.opts[0], str(value)]
-        return [*line, "--", *values]
+    def _add_parameters(self, parser: ArgumentParser, command: click.Command) -> None:
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                self._add_option(parser, parameter)
+            else:
+                nargs = "*" if parameter.nargs == -1 else None if parameter.required else "?"
+                parser.add_argument(str(parameter.name), nargs=nargs)
 
     @staticmethod
     def _add_option(parser: ArgumentParser, option: click.Option) -> None:
@@ -107,6 +105,26 @@ def project_from_settings() -> Project:
         sources_setting="ITLY['SOURCES']",
         options=lambda: read(given, is_debug=django_settings.DEBUG).options,
     )
+
+
+def _arguments(command: click.Command, options: dict[str, Any]) -> list[str]:
+    """The command line again, as click parses it."""
+    if isinstance(command, click.Group):
+        name = options["subcommand"]
+        return [name, *_arguments(command.commands[name], options)]
+    line: list[str] = []
+    values: list[str] = []
+    for parameter in command.params:
+        if not isinstance(parameter, click.Option):
+            value = options.get(str(parameter.name))
+            values += [] if value is None else map(str, value) if isinstance(value, list | tuple) else [str(value)]
+            continue
+        value = options.get(_destination(parameter))
+        if parameter.is_flag:
+            line += [parameter.opts[0]] if value else []
+        elif value is not None:
+            line += [parameter.opts[0], str(value)]
+    return [*line, "--", *values]
 
 
 def _destination(option: click.Option) -> str:
