@@ -346,7 +346,7 @@ class Client:
         context = self._context
         if not context or kind != "track":
             return body
-        if not context.keys().isdisjoint(properties):
+        if not context.keys().isdisjoint(properties.keys()):  # two views: the shorter one is walked
             return dumps_plain({**context, **orjson.loads(body)})
         return body[:-1] + (self._context_json[1:] if body == b"{}" else b"," + self._context_json[1:])
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .. import signals
-from ..call import decode_call
+from ..call import Call, decode_call
 from ..log import Log
 from ..wire import Bisect, Hold, Ok, OkPartial, Reject, Retry, RetrySome, Split
 from . import retry
@@ -142,31 +142,23 @@ class Lane:
         """The batch as items to send, and the entries about which there is nothing to ask the vendor."""
         items: list[Item] = []
         settled: list[tuple[Entry, Verdict]] = []
-        oldest_ms = self._oldest_ms()
-        pieces_of = self._sender.pieces
+        pieces_of, largest, oldest_ms = self._sender.pieces, self._sender.limits.max_piece_bytes, self._oldest_ms()
         for entry in entries:
             try:
                 call = decode_call(entry.line)
-                item = Item(entry, call, pieces_of(call))
+                pieces, born_ms = pieces_of(call), _born_ms(entry, call)
             except Exception as exc:  # noqa: BLE001  # a line or value nobody foresaw must not stop the lane
                 settled.append((entry, Dead("unreadable", f"{type(exc).__name__}: {exc}")))
                 continue
-            verdict = self._verdict_unasked(item, oldest_ms)
-            if verdict is None:
-                items.append(item)
+            if not pieces:
+                settled.append((entry, Dropped("unsupported")))
+            elif born_ms < oldest_ms:
+                settled.append((entry, Dropped("expired")))
+            elif (size := max(map(len, pieces))) > largest:
+                settled.append((entry, Dead("too_large", f"{size} bytes; the vendor takes {largest}")))
             else:
-                settled.append((entry, verdict))
+                items.append(Item(entry, born_ms, pieces))
         return items, settled
-
-    def _verdict_unasked(self, item: Item, oldest_ms: float) -> Verdict | None:
-        if not item.pieces:
-            return Dropped("unsupported")
-        if _age_from_ms(item) < oldest_ms:
-            return Dropped("expired")
-        largest = max(map(len, item.pieces))
-        if largest > self._sender.limits.max_piece_bytes:
-            return Dead("too_large", f"{largest} bytes; the vendor takes {self._sender.limits.max_piece_bytes}")
-        return None
 
     def _groups(self, items: Sequence[Item]) -> Iterator[list[Item]]:
         """The items cut into requests that keep to the vendor's limits, exactly."""
@@ -309,7 +301,7 @@ class Lane:
     def _without_expired(self, part: Sequence[Item]) -> list[Item]:
         oldest_ms = self._oldest_ms()
         for item in part:
-            if _age_from_ms(item) < oldest_ms:
+            if item.born_ms < oldest_ms:
                 item.verdict = Dropped("expired")
         return [item for item in part if item.verdict is None]
 
@@ -321,7 +313,7 @@ class Lane:
                 detail = f" ({verdict.detail})" if isinstance(verdict, Dead) and verdict.detail else ""
                 self._log.error_once(f"{self.name}: a call is not delivered: {verdict.reason}{detail}")
         if signals.batch_delivered.receivers:
-            calls = [item.call for item in items if isinstance(item.verdict, Delivered)]
+            calls = [decode_call(item.entry.line) for item in items if isinstance(item.verdict, Delivered)]
             if calls:
                 self._signal(signals.batch_delivered, calls=calls)
         if signals.call_dropped.receivers:
@@ -336,9 +328,9 @@ class Lane:
             signals.send_guarded(signal, self, self._log, destination=self.name, **what)
 
 
-def _age_from_ms(item: Item) -> float:
+def _born_ms(entry: Entry, call: Call) -> float:
     """From when its age counts."""
-    return max(item.call.accepted_ms or item.call.timestamp_ms, item.entry.renewed_s * 1000)
+    return max(call.accepted_ms or call.timestamp_ms, entry.renewed_s * 1000)
 
 
 def _count(part: Sequence[Item]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..call import Call
+from ..call import Call, decode_call
 from ..destinations.base import Destination, Limits
 from ..destinations.custom import AdapterError
 from ..wire import Ok, Outcome, Retry, RetrySome, Split
@@ -18,10 +18,13 @@ from .transport import HttpTransport
 
 @dataclass(slots=True)
 class Item:
-    """One call of the batch in hand: what it becomes on the wire, and what became of it."""
+    """One call of the batch in hand: from when its age counts, what it becomes on the wire, and what became of it.
+
+    The call itself is not kept: a thousand of them are many objects for the collector to walk.
+    """
 
     entry: Entry
-    call: Call
+    born_ms: float
     pieces: Sequence[bytes]
     verdict: Verdict | None = None
 
@@ -93,7 +96,7 @@ class AdapterSender:
 
     def send(self, items: Sequence[Item]) -> Outcome:
         try:
-            self._adapter.send([item.call for item in items])
+            self._adapter.send([decode_call(item.entry.line) for item in items])
             return Ok()
         except AdapterError as exc:
             done, failed, text = exc.done, exc.failed, str(exc)
