@@ -24,7 +24,8 @@ class Violation:
 
     path: where, as `address.city` or `tags[0]`; empty for the properties as a whole.
     message: what is wrong, in words; may quote the offending value.
-    rule: the JSON Schema keyword that failed, or `unknown_event`, `unserialisable`, `not_finite`, `user_id`.
+    rule: the JSON Schema keyword that failed, or `unknown_event`, `unserialisable`, `not_finite`, `user_id`, `options`,
+    `unchecked`.
     """
 
     path: str

@@ -6,6 +6,8 @@ listed in docs/validation.md. Schemas are self-contained: nothing is ever retrie
 
 from __future__ import annotations
 
+import copy
+import math
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -56,7 +58,13 @@ class Check:
 
     def violations(self, value: Any) -> tuple[Violation, ...]:
         """Every way in which the value breaks the schema, in a stable order."""
-        return tuple(sorted(self._errors(value), key=lambda item: (item.path, item.rule, item.message)))
+        return tuple(sorted(self._found(value), key=lambda item: (item.path, item.rule, item.message)))
+
+    def _found(self, value: Any) -> Iterator[Violation]:
+        try:
+            yield from self._errors(value)
+        except Exception as exc:  # noqa: BLE001  # a recursive schema, a fault of the engine: no reason to lose a call
+            yield Violation("", f"could not be checked: {type(exc).__name__}: {exc}", "unchecked")
 
 
 def compile_schema(schema: Mapping[str, Any], *, formats: Formats = "warn", engine: str | None = None) -> Check:
@@ -84,6 +92,7 @@ def _compile_rust(schema: dict[str, Any], draft: Draft, asserts_formats: bool) -
         "2019-09": jsonschema_rs.Draft201909Validator,
         "2020-12": jsonschema_rs.Draft202012Validator,
     }
+    schema = _closed_by_name(schema)
     try:
         validator = validators[draft](schema, validate_formats=asserts_formats, offline=True)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as exc:
@@ -116,7 +125,8 @@ def _compile_python(schema: dict[str, Any], draft: Draft, asserts_formats: bool)
         "2019-09": jsonschema.Draft201909Validator,
         "2020-12": jsonschema.Draft202012Validator,
     }
-    cls: Any = classes[draft]
+    extend: Any = jsonschema.validators.extend
+    cls = extend(classes[draft], type_checker=_strict_numbers(classes[draft].TYPE_CHECKER))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -142,6 +152,31 @@ def _compile_python(schema: dict[str, Any], draft: Draft, asserts_formats: bool)
                 yield Violation(path, error.message, str(error.validator) if error.validator else "false")
 
     return Check(validator.is_valid, errors)
+
+
+def _strict_numbers(checker: Any) -> Any:
+    """NaN and infinities are no numbers in JSON; jsonschema lets them pass."""
+    for name in ("number", "integer"):
+        known = checker.is_type
+        checker = checker.redefine(
+            name, lambda _, value, name=name, known=known: known(value, name) and math.isfinite(value)
+        )
+    return checker
+
+
+def _closed_by_name(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same schema, of which jsonschema-rs tells which property is too many: where an object has none at all, it
+    says only that something is."""
+
+    def is_bare(part: Mapping[str, Any]) -> bool:
+        return part.get("additionalProperties") is False and not part.keys() & {"properties", "patternProperties"}
+
+    if not any(map(is_bare, _walk(schema))):
+        return schema
+    copied = copy.deepcopy(schema)
+    for part in filter(is_bare, list(_walk(copied))):
+        part["properties"] = {}
+    return copied
 
 
 _CLOSED = ("additionalProperties", "unevaluatedProperties")
@@ -192,6 +227,8 @@ def is_typed_throughout(schema: Any) -> bool:
     """
     if not isinstance(schema, Mapping):
         return schema is False
+    if "$ref" in schema or "prefixItems" in schema:  # up to draft 7 a $ref switches off what stands beside it
+        return False
     if "enum" in schema or "const" in schema:
         return True
     kinds = schema.get("type")
@@ -206,15 +243,22 @@ def is_typed_throughout(schema: Any) -> bool:
     return True
 
 
+_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies")
+_VALUES = ("enum", "const", "default", "examples")
+
+
 def _walk(schema: Any) -> Iterator[dict[str, Any]]:
-    """Every object in a schema, whatever keyword it stands under."""
-    if isinstance(schema, dict):
+    """The schema and every schema inside it, under whatever keyword. Values that are no schemas are left out."""
+    if isinstance(schema, list):
+        for item in schema:
+            yield from _walk(item)
+    elif isinstance(schema, dict):
         yield schema
-        for value in schema.values():
-            yield from _walk(value)
-    elif isinstance(schema, list):
-        for value in schema:
-            yield from _walk(value)
+        for key, below in schema.items():
+            if key in _MAPS and isinstance(below, dict):
+                yield from _walk(list(below.values()))
+            elif key not in _VALUES:
+                yield from _walk(below)
 
 
 def _refuse_dangling_references(schema: dict[str, Any], draft: Draft) -> None:
