@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import secrets
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -25,7 +24,8 @@ Kind = Literal["track", "identify", "group", "page", "alias"]
 class EventOptions:
     """What one call carries besides properties. Never raises: the call decides.
 
-    timestamp: when it happened, for back-dated calls; naive datetimes are UTC, numbers are seconds since the epoch.
+    timestamp: when it happened, for back-dated calls; naive datetimes are UTC, numbers are seconds since the epoch. One
+    that cannot be read is a violation, and the call is of now.
     message_id: what vendors deduplicate by; made for you when left out.
     groups: {group type: id or ids} the event belongs to.
     group_type: for `group` calls, the type of the group.
@@ -127,6 +127,13 @@ def decode_call(line: bytes) -> Call:
 _KINDS = frozenset(get_args(Kind))
 
 
+def thawed(call: Call) -> Call:
+    """The same call, whose objects may be filled: for a hook that adds to them."""
+    for name in _OBJECTS:
+        call.__dict__.setdefault(name, {})
+    return call
+
+
 class _Empty(dict[str, Any]):
     """The object that no call may fill, since all calls without one share it. A dict, because the encoder asks for one."""
 
@@ -136,23 +143,33 @@ class _Empty(dict[str, Any]):
     __setitem__ = __ior__ = setdefault = update = _refuse
 
 
-for _name in ("properties", "traits", "groups", "context", "destinations", "plan"):
+_OBJECTS = ("properties", "traits", "groups", "context", "destinations", "plan")
+for _name in _OBJECTS:
     setattr(Call, _name, _Empty())
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-def timestamp_ms(given: datetime | float | None) -> int:
-    """Milliseconds since the epoch of an EventOptions timestamp; now, when none is given or it cannot be read."""
+def timestamp_ms(given: datetime | float) -> int:
+    """Milliseconds since the epoch of an EventOptions timestamp.
+
+    Raises:
+        ValueError: it is no moment that a datetime could hold.
+    """
     if isinstance(given, datetime):
         moment = given.replace(tzinfo=timezone.utc) if given.tzinfo is None else given
-        return round(moment.timestamp() * 1000)
-    if isinstance(given, int | float) and abs(given) < _LAST_SECOND:
-        return round(given * 1000)
-    return time.time_ns() // 1_000_000
+        found = round(moment.timestamp() * 1000)
+    elif isinstance(given, int | float) and not isinstance(given, bool) and abs(given) < _FAR_S:
+        found = round(given * 1000)
+    else:
+        raise ValueError(f"must be a datetime or seconds since the epoch, got {type(given).__name__}")
+    if not _FIRST_MS <= found <= _LAST_MS:
+        raise ValueError("lies outside the years 1 to 9999")
+    return found
 
 
-_LAST_SECOND = 253_402_300_800  # the year 10000, which datetime cannot hold
+_FAR_S = 1e12
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999
 
 
 class MessageIds:

@@ -10,17 +10,20 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import orjson
 
 from . import signals
-from .call import EventOptions, Kind, MessageIds, decode_call, encode_call, timestamp_ms
-from .encoding import FLAGS, coerce, dumps, dumps_plain
-from .errors import Closed, InvalidEvent, ItlyError, Violation
+from .call import EventOptions, Kind, MessageIds, decode_call, encode_call, thawed, timestamp_ms
+from .encoding import FLAGS, coerce, dumps, dumps_plain, text
+from .errors import Closed, ConfigError, InvalidEvent, PlanError, Violation
 from .log import Log
 from .options import Options
-from .plan import Plan, Section
+from .plan import UNSET, Plan, Section
+from .validation import refuse_hanging_patterns
+
+T = TypeVar("T")
 
 
 class Pending:
@@ -103,6 +106,7 @@ class Client:
         """
         Raises:
             InvalidEvent: the plan context breaks the plan, in development.
+            PlanError: a pattern of the plan could hang the validator that is here.
         """
         self.plan = plan
         self.options = options
@@ -113,6 +117,9 @@ class Client:
         self._pid = os.getpid()
         self._is_closed = False
         self._validates = not options.validation.disabled
+        if self._validates:
+            for section in (*plan.events.values(), *plan.sections.values()):
+                refuse_hanging_patterns(section.schema, section.name)
         self._context = self._plan_context()
         self._context_json = dumps_plain(self._context)
 
@@ -130,6 +137,8 @@ class Client:
         options: EventOptions | None = None,
     ) -> None:
         """Track an event. given: by wire name, may hold UNSET; extra: what the plan does not know."""
+        if type(name) is not str:
+            name = _name(name)
         self._guarded("track", name, self.plan.events.get(name), user_id, given, extra, options, _NOTHING)
 
     def identify(
@@ -151,8 +160,7 @@ class Client:
         options: EventOptions | None = None,
     ) -> None:
         """Put a user into a group and set the group's traits."""
-        group_type = (options.group_type if options else None) or "group"
-        more = {"group_id": _text(group_id), "group_type": group_type}
+        more = {"group_id": group_id, "group_type": "group"}
         self._guarded("group", None, self.plan.sections.get("group"), user_id, given, extra, options, more)
 
     def page(
@@ -165,30 +173,41 @@ class Client:
         options: EventOptions | None = None,
     ) -> None:
         """Record a page view."""
-        more = {"category": _text(category), "name": _text(name)}
+        more = {"category": category, "name": name}
         self._guarded("page", None, self.plan.sections.get("page"), user_id, given, extra, options, more)
 
     def alias(self, user_id: str | None, previous_id: str | None, options: EventOptions | None = None) -> None:
         """Say that two ids are one user. Never validated."""
-        more = {"previous_id": _text(previous_id)}
+        more = {"previous_id": previous_id}
         self._guarded("alias", None, None, user_id, _NOTHING, _NOTHING, options, more)
 
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Deliver what is accepted by now; whether all of it was, in time."""
-        return self.delivery.flush(timeout_s)
+        return self._guarded_delivery(lambda: self.delivery.flush(timeout_s), False)
 
     def wake(self) -> None:
         """Have what is queued delivered soon. Never blocks."""
-        self.delivery.wake()
+        self._guarded_delivery(self.delivery.wake, None)
 
     def shutdown(self, timeout_s: float | None = None) -> bool:
         """Accept nothing more and deliver what is accepted, within `shutdown_timeout` seconds unless told otherwise."""
         self._is_closed = True
-        return self.delivery.shutdown(self.options.delivery.shutdown_timeout if timeout_s is None else timeout_s)
+        within_s = self.options.delivery.shutdown_timeout if timeout_s is None else timeout_s
+        return self._guarded_delivery(lambda: self.delivery.shutdown(within_s), False)
 
     def stats(self) -> dict[str, dict[str, Any]]:
         """The balance of each destination: accepted = delivered + dead + dropped + parked + queued + in_flight."""
-        return self.delivery.stats()
+        return self._guarded_delivery(self.delivery.stats, {})
+
+    def _guarded_delivery(self, act: Callable[[], T], otherwise: T) -> T:
+        """The same boundary as for calls, for what is asked of delivery."""
+        try:
+            return act()
+        except Exception as exc:
+            if self.options.is_development:
+                raise
+            self.log.exception("delivery failed inside itly", exc)
+            return otherwise
 
     def _guarded(
         self,
@@ -204,26 +223,53 @@ class Client:
         try:
             if self._is_closed:
                 return self._refuse_closed(kind, name)
+            found: tuple[Violation, ...] = ()
+            if options is not None:
+                options, found = _usable(options)
+            if type(given) is not dict and not isinstance(given, Mapping):
+                found = (*found, Violation("", f"must be a mapping, got {type(given).__name__}", "type"))
+                given = _NOTHING
             scope = self._scope()
             if user_id is None and scope is not None:
                 user_id = scope.user_id()
                 if user_id is PENDING:
-                    return self._hold(scope, kind, name, section, dict(given), extra, _stamped(options), more)
-            self._submit(user_id, kind, name, section, given, extra, options, more, scope)
-        except ItlyError:
+                    return self._hold(scope, kind, name, section, given, extra, options, more, found)
+            self._submit(user_id, kind, name, section, given, extra, options, more, scope, found)
+        except (InvalidEvent, Closed):
             raise
-        except Exception as exc:  # noqa: BLE001  # the boundary: nothing of ours reaches the caller
+        except Exception as exc:  # the boundary: nothing of ours reaches the caller
+            if isinstance(exc, PlanError) and self.options.is_development:
+                raise
             self._lost(kind, exc)
 
-    def _hold(self, scope: Scope, *call: Any) -> None:
-        scope.hold(lambda user_id: self._resume(user_id, *call, scope))
+    def _hold(
+        self,
+        scope: Scope,
+        kind: Kind,
+        name: str | None,
+        section: Section | None,
+        given: Mapping[str, Any],
+        extra: Mapping[str, Any],
+        options: EventOptions | None,
+        more: Mapping[str, Any],
+        found: tuple[Violation, ...],
+    ) -> None:
+        """Take a picture of everything now: when the call is completed, the caller may have changed it."""
+        plain, problems = coerce({key: value for key, value in given.items() if value is not UNSET})
+        plain_extra, extra_problems = coerce(extra)
+        kept = _kept(options)
+        found = (*found, *problems, *extra_problems)
+        scope.hold(
+            lambda user_id: self._resume(user_id, kind, name, section, plain, plain_extra, kept, more, scope, found)
+        )
 
     def _resume(self, user_id: str | None, *held: Any) -> None:
         """Completes a held call. Nobody is left to raise to: what is wrong is logged and counted."""
         try:
             self._submit(user_id, *held)
         except InvalidEvent as exc:
-            self.delivery.refuse("invalid")
+            if not self.options.tracks_invalid:  # else it is stored
+                self.delivery.refuse("invalid")
             self._log_invalid(exc.event, exc.violations)
         except Exception as exc:  # noqa: BLE001  # the same boundary, at the end of the request
             self._lost(held[0], exc)
@@ -243,12 +289,15 @@ class Client:
         options: EventOptions | None,
         more: Mapping[str, Any],
         scope: Scope | None,
+        found: tuple[Violation, ...] = (),
     ) -> None:
         if section is None:
             properties: Mapping[str, Any] = {**given, **extra} if extra else given
         else:
             properties = section.properties(given, extra, user_id)
         body, violations = self._checked(kind, section, properties)
+        if found:
+            violations = (*found, *violations)
 
         anonymous_id = options.anonymous_id if options is not None else None
         if anonymous_id is None and scope is not None:
@@ -260,21 +309,22 @@ class Client:
 
         if os.getpid() != self._pid:
             self._after_fork()
-        now_ms = time.time_ns() // 1_000_000 if options is None else timestamp_ms(options.timestamp)
+        now_ms = time.time_ns() // 1_000_000
+        born_ms = now_ms if options is None or options.timestamp is None else timestamp_ms(options.timestamp)
         # The line is put together from pieces that are JSON already: half the cost of encoding a dictionary.
         parts = [
             section.head if section is not None else _head(kind, name),
-            self._ids.make(now_ms),
-            b'","timestamp_ms":%d' % now_ms,
+            self._ids.make(born_ms),
+            b'","timestamp_ms":%d' % born_ms,
         ]
         if user_id is not None:
-            parts += (b',"user_id":', _json(user_id if type(user_id) is str else _text(user_id)))
+            parts += (b',"user_id":', _json(user_id if type(user_id) is str else text(user_id)))
         if anonymous_id is not None:
-            parts += (b',"anonymous_id":', _json(_text(anonymous_id)))
+            parts += (b',"anonymous_id":', _json(text(anonymous_id)))
         if scope is not None and (options is None or options.context is None):
             parts += (b',"context":', scope.encoded_context())
         if options is not None or more or violations:
-            parts += self._rarer(options, more, violations, scope)
+            parts += self._rarer(options, more, violations, scope, now_ms)
         parts += (_BODY[kind], body, b"}\n")
         line = b"".join(parts)
 
@@ -290,16 +340,19 @@ class Client:
         more: Mapping[str, Any],
         violations: tuple[Violation, ...],
         scope: Scope | None,
+        now_ms: int,
     ) -> Iterator[bytes]:
         """The fields that most calls do not have."""
-        fields: dict[str, Any] = dict(more)
+        fields: dict[str, Any] = {field: value if value is None else text(value) for field, value in more.items()}
         if options is not None:
+            if "group_type" in more and options.group_type is not None:
+                fields["group_type"] = text(options.group_type)
             fields["groups"] = options.groups
             fields["destinations"] = options.destinations
             if options.message_id is not None:
-                fields["message_id"] = _text(options.message_id)  # the later of two fields of a name is the one read
+                fields["message_id"] = text(options.message_id)  # the later of two fields of a name is the one read
             if options.timestamp is not None:
-                fields["accepted_ms"] = timestamp_ms(None)
+                fields["accepted_ms"] = now_ms
             if options.context is not None:
                 fields["context"] = {**(scope.context() if scope is not None else {}), **options.context}
         if violations:
@@ -326,7 +379,7 @@ class Client:
                     section.refuses_nan or b"null" not in body
                 ):
                     return self._under_context(kind, body, properties), ()
-            except (TypeError, ValueError):
+            except Exception:  # noqa: BLE001  # a value or schema that one of the two does not take: look closer
                 pass
         plain, problems = coerce(properties)
         body = self._under_context(kind, dumps_plain(plain), plain)
@@ -373,7 +426,7 @@ class Client:
         hook = self.options.before_send
         if hook is not None:
             try:
-                call = hook(decode_call(line))
+                call = hook(thawed(decode_call(line)))
             except Exception as exc:  # noqa: BLE001  # it may be a scrubber: what it did not see must not leave
                 self.delivery.refuse("before_send")
                 return self.log.exception("before_send raised; the call is dropped", exc)
@@ -397,6 +450,8 @@ class Client:
         """The plan context as plain values; checked once, here."""
         section = self.plan.sections.get("context")
         given = getattr(self.options.context, "properties", self.options.context) or {}
+        if not isinstance(given, Mapping):
+            raise ConfigError(f"context must be a mapping of properties, got {type(given).__name__}", key="context")
         found, problems = coerce(section.properties(given, {}) if section else dict(given))
         if self._validates:
             if section is not None:
@@ -420,8 +475,12 @@ def _head(kind: Kind, name: str | None) -> bytes:
     return b'{"kind":"%b",%b"message_id":"' % (kind.encode(), named)
 
 
-def _text(value: object) -> str | None:
-    return value if value is None or type(value) is str else str.__str__(str(value))
+def _name(given: Any) -> str:
+    """An event's name, whatever was given for it."""
+    try:
+        return text(given)
+    except Exception:  # noqa: BLE001  # the value's own code
+        return type(given).__name__
 
 
 def _json(value: Any) -> bytes:
@@ -431,7 +490,32 @@ def _json(value: Any) -> bytes:
         return dumps_plain(coerce(value)[0])
 
 
-def _stamped(options: EventOptions | None) -> EventOptions:
-    """The options with the moment fixed now, for a call that is completed later."""
+def _usable(options: EventOptions) -> tuple[EventOptions, tuple[Violation, ...]]:
+    """The options without what cannot be used, and what that is."""
+    if not isinstance(options, EventOptions):
+        return EventOptions(), (
+            Violation("options", f"must be an EventOptions, got {type(options).__name__}", "options"),
+        )
+    bad: dict[str, str] = {}
+    for name in ("groups", "context", "destinations"):
+        value = getattr(options, name)
+        if value is not None and not isinstance(value, Mapping):
+            bad[name] = f"must be a mapping, got {type(value).__name__}"
+    if options.timestamp is not None:
+        try:
+            timestamp_ms(options.timestamp)
+        except Exception as exc:  # noqa: BLE001  # a time zone's own code may run
+            bad["timestamp"] = str(exc) if isinstance(exc, ValueError) else f"cannot be read: {type(exc).__name__}"
+    if not bad:
+        return options, ()
+    return replace(options, **dict.fromkeys(bad)), tuple(
+        Violation(f"options.{name}", message, "options") for name, message in bad.items()
+    )
+
+
+def _kept(options: EventOptions | None) -> EventOptions:
+    """The options of this moment, for a call that is completed later."""
     given = options if options is not None else EventOptions()
-    return replace(given, timestamp=timestamp_ms(given.timestamp) / 1000)
+    at_ms = time.time_ns() // 1_000_000 if given.timestamp is None else timestamp_ms(given.timestamp)
+    maps = {name: coerce(getattr(given, name))[0] for name in ("groups", "context", "destinations")}
+    return replace(given, timestamp=at_ms / 1000, **maps)

@@ -46,6 +46,13 @@ def dumps_plain(value: Any) -> bytes:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
+def text(value: object) -> str:
+    """An id or a name as text; an Enum counts as its value."""
+    if type(value) is str:
+        return value
+    return text(value.value) if isinstance(value, Enum) else str.__str__(str(value))
+
+
 def coerce(value: Any) -> tuple[Any, list[Violation]]:
     """The value in plain JSON types (dict, list, str, int, float, bool, None), and what could not be kept.
 

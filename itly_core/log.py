@@ -30,7 +30,9 @@ class StdoutLogger:
         pass
 
     def info(self, message: str) -> None:
-        print(f"[itly] {message}", file=sys.stdout, flush=True)
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        readable = message.encode(encoding, "backslashreplace").decode(encoding)  # not every terminal speaks UTF-8
+        print(f"[itly] {readable}", file=sys.stdout, flush=True)
 
     warn = error = info
 
@@ -66,14 +68,23 @@ class Log:
 
     def exception(self, message: str, exc: BaseException) -> None:
         """Say what went wrong, with the exception's text and where it came from."""
-        frame = traceback.extract_tb(exc.__traceback__)[-1:]
-        place = f" ({frame[0].filename}:{frame[0].lineno})" if frame else ""
-        self.error_once(f"{message}: {type(exc).__name__}: {exc}{place}")
+        frames = [*traceback.walk_tb(exc.__traceback__)]
+        place = f" ({frames[-1][0].f_code.co_filename}:{frames[-1][1]})" if frames else ""
+        try:
+            text = f": {exc}"
+        except Exception:  # noqa: BLE001  # the exception is the user's own
+            text = ""
+        self.error_once(f"{message}: {type(exc).__name__}{text}{place}")
 
     def _say(self, level: str, message: str) -> None:
-        # A property may hold a line break: one message is one line.
-        text = message.replace("\r", "\\r").replace("\n", "\\n")
         try:
-            getattr(self._logger, level)(text)
+            getattr(self._logger, level)(printable(message))
         except Exception:  # noqa: BLE001  # a logger that raises must not become the caller's problem
             pass
+
+
+def printable(text: str) -> str:
+    """The text with line breaks, control characters and terminal escapes written out: one message stays one line."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -82,13 +82,16 @@ class DeliveryOptions:
         _one_of("sync", self.sync, ("interval", "always", "os"))
         for name in ("flush_interval", "timeout", "max_age"):
             _positive(name, getattr(self, name))
+        for name in ("flush_interval", "timeout"):
+            _at_most_a_year(name, getattr(self, name))
         for name in ("batch_size", "max_bytes"):
             if getattr(self, name) is not None:
-                _positive(name, getattr(self, name))
-        if not _is_number(self.shutdown_timeout) or self.shutdown_timeout < 0:
+                _whole(name, getattr(self, name))
+        if not _is_number(self.shutdown_timeout) or not self.shutdown_timeout >= 0:
             raise ConfigError(
                 f"shutdown_timeout must be >= 0 seconds, got {self.shutdown_timeout!r}", key="shutdown_timeout"
             )
+        _at_most_a_year("shutdown_timeout", self.shutdown_timeout)
 
     @property
     def spool_path(self) -> Path:
@@ -187,6 +190,19 @@ def _is_number(value: object) -> bool:
 def _positive(name: str, value: object) -> None:
     if not _is_number(value) or not value > 0:  # type: ignore[operator]  # a number, as just checked
         raise ConfigError(f"{name} must be a number above 0, got {value!r}", key=name)
+
+
+def _whole(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigError(f"{name} must be a whole number above 0, got {value!r}", key=name)
+
+
+def _at_most_a_year(name: str, value: float) -> None:
+    if value > _YEAR_S:  # threads and sockets cannot wait for ever
+        raise ConfigError(f"{name} must be seconds, at most a year of them, got {value!r}", key=name)
+
+
+_YEAR_S = 366 * 86_400
 
 
 def _one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:

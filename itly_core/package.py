@@ -39,10 +39,16 @@ class TypedEvent(Event):
 class Disabled:
     """Answers for a client when everything is switched off: does nothing, says everything went well."""
 
-    is_closed = False
+    def __init__(self) -> None:
+        self.is_closed = False
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return _do_nothing
+
+    def shutdown(self, timeout_s: float | None = None) -> bool:
+        """Another `load` may follow."""
+        self.is_closed = True
+        return True
 
     def stats(self) -> dict[str, dict[str, Any]]:
         return {}

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from .encoding import text
 from .errors import PlanError
 from .validation import Check, Formats, compile_schema, is_typed_throughout
 
@@ -75,7 +76,7 @@ class Section:
         out, constants and the user id filled in. `given` itself, where there is nothing to change."""
         added = {**extra, **self.constants} if extra or self.constants else _NOTHING
         if user_id is not None and self.user_id_property is not None:
-            added = {**added, self.user_id_property: user_id}
+            added = {**added, self.user_id_property: self._planned_id(user_id)}
         for value in given.values():
             if value is None or value is UNSET:
                 break
@@ -86,6 +87,19 @@ class Section:
             key: value for key, value in given.items() if value is not UNSET and (value is not None or key in nullable)
         }
         return {**kept, **added}
+
+    def _planned_id(self, user_id: object) -> object:
+        """The user id as this section's property: text, as destinations get it, unless the plan has it as a number."""
+        if not self._has_numeric_id:
+            return text(user_id)
+        return int(user_id) if isinstance(user_id, str) and user_id.isascii() and user_id.isdigit() else user_id
+
+    @cached_property
+    def _has_numeric_id(self) -> bool:
+        planned = self.schema.get("properties", {}).get(self.user_id_property, {})
+        kinds = planned.get("type", ()) if isinstance(planned, Mapping) else ()
+        kinds = {kinds} if isinstance(kinds, str) else set(kinds)
+        return bool(kinds & {"integer", "number"}) and "string" not in kinds
 
 
 @dataclass(frozen=True)

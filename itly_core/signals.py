@@ -1,7 +1,8 @@
 """What the library tells anyone who listens: blinker signals.
 
-Every signal is sent with the client as sender. A receiver that raises is logged and reaches neither the caller nor the
-next receiver. Building the argument costs something, so nothing is built while nobody listens.
+`call_accepted` and `event_invalid` are sent by the client in the thread of the call; the other three by the lane of a
+destination in its own thread, whatever client the calls came from. A receiver that raises is logged and reaches neither
+the caller nor the next receiver. Building the argument costs something, so nothing is built while nobody listens.
 """
 
 from __future__ import annotations

@@ -279,6 +279,19 @@ def _refuse_dangling_references(schema: dict[str, Any], draft: Draft) -> None:
                 raise PlanError(f"$ref {reference!r} leads nowhere inside the schema") from exc
 
 
+def refuse_hanging_patterns(schema: Mapping[str, Any], name: str) -> None:
+    """That the engine which is here can be trusted with the patterns of this section of a plan.
+
+    Raises:
+        PlanError: one of them could hang it, or is no regular expression for it.
+    """
+    if jsonschema_rs is None:
+        try:
+            _refuse_bad_patterns(dict(schema))
+        except PlanError as exc:
+            raise PlanError(exc.message, path=name) from exc
+
+
 def _refuse_bad_patterns(schema: dict[str, Any]) -> None:
     """Only this engine backtracks: here a pattern such as `^(a+)+$` could hang a request for ever."""
     for part in _walk(schema):

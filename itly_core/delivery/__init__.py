@@ -115,6 +115,7 @@ class SpoolOrMemory:
         return self._choose().stats()
 
     def after_fork(self) -> None:
+        self._lock = threading.Lock()  # a thread that is not here may have been choosing
         if self._chosen is not None:
             self._chosen.after_fork()
 
