@@ -86,7 +86,9 @@ def survey_lines(directory: str, found: Survey) -> list[str]:
         for place in ("dead", "dropped"):
             reasons = row.get(f"{place}_by_reason", {})
             if reasons:
-                lines.append(f"{name}: {place}: " + ", ".join(f"{reason} {n:,}" for reason, n in sorted(reasons.items())))
+                lines.append(
+                    f"{name}: {place}: " + ", ".join(f"{reason} {n:,}" for reason, n in sorted(reasons.items()))
+                )
     return lines
 
 

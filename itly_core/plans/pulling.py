@@ -14,6 +14,7 @@ from ..errors import ConfigError, PlanError, PullError
 from ..project import Project
 from ..suggest import unknown
 from .loading import Reference, is_remote, load, source_table
+from .server import Watch, unwatched
 
 PLAN_FILE = "_plan.json"
 SECTIONS = ("context", "identify", "group", "page")
@@ -108,12 +109,13 @@ def pull_plan(
     path: Path | None = None,
     mode: Mode = Mode.WRITE,
     offline: bool = False,
+    watch: Watch = unwatched,
 ) -> Pulled:
     """Make the package of a source's plan, or see how the one on disk compares.
 
     source: a name in the project's sources; None: the only one there. plan: a file, directory or address instead.
-    path: where the package goes, instead of where the project has it. offline: a plan behind an address stays as it was
-    last pulled.
+    path: where the package goes, instead of where the project has it. offline: a plan behind a server stays as it was
+    last pulled. watch: told of progress while a server is asked.
 
     Raises:
         ConfigError, PlanError: the settings or the plan are wrong; nothing is written.
@@ -124,13 +126,13 @@ def pull_plan(
     where = _shown(project.package_path) if path is None else path
     name, reference, base = _chosen(project, source, plan)
     before = _on_disk(where)
-    if offline and is_remote(reference):
+    if offline and is_remote(reference, base):
         return _kept(before, mode, name, where)
-    resolved = load(reference, source=name, base=base)
+    resolved = load(reference, source=name, base=base, watch=watch)
     try:
         files = codegen.render(resolved)
     except PlanError as exc:  # it sees the resolved plan, not the file
-        place = exc.location or source_table(reference)["plan"]
+        place = exc.location or source_table(reference).get("plan", name)
         raise PlanError(exc.message, path=exc.path, location=place) from exc
     after = json.loads(files[PLAN_FILE])
     differences = {difference.name: difference.kind for difference in codegen.compare(files, where)}

@@ -72,6 +72,12 @@ class Part:
             part = Part(self.document, part.value[key], (*part.path, key))
         return part
 
+    def get(self, *path: str | int) -> Part:
+        """What stands at a path below; nothing where the document does not go that far."""
+        part = self.at(*path)
+        there = len(part.path) == len(self.path) + len(path)
+        return part if there else Part(self.document, None, (*self.path, *path))
+
     def members(self, known: frozenset[str] | None = None) -> dict[str, Part]:
         """The entries of an object, of which only known keys and `x-…` are allowed if `known` is given."""
         if not isinstance(self.value, dict):

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -13,62 +10,9 @@ import pytest
 from itly_core.errors import ConfigError, PlanError, PullError
 from itly_core.plans import fetch, load
 from itly_core.plans.server import Limits
+from tests.plans.plan_server import PlanServer, send
 
 PLAN = b"itly: 1\nplan: {name: Shop}\nevents: {A: {}}\n"
-
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-class PlanServer:
-    """Answers each path as the test says, and remembers the headers it was asked with."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, Answer] = {}
-        self.headers: list[dict[str, str]] = []
-        self.released = threading.Event()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.headers.append(dict(self.headers))
-                outer.answers[self.path.partition("?")[0]](self)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = False
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def close(self) -> None:
-        self.released.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-@pytest.fixture
-def server() -> Iterator[PlanServer]:
-    running = PlanServer()
-    yield running
-    running.close()
-
-
-def send(body: bytes, status: int = 200, **headers: str) -> Answer:
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        for name, value in {"Content_Length": str(len(body)), **headers}.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.end_headers()
-        try:
-            handler.wfile.write(body)
-        except OSError:  # the client had enough
-            pass
-        handler.close_connection = True
-
-    return answer
 
 
 def test_a_plan_is_read_from_an_address(server: PlanServer) -> None:

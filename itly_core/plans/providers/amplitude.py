@@ -203,7 +203,7 @@ def _of_answers(raws: Sequence[Raw]) -> Iterator[Entry]:
     found: dict[str, list[Part]] = {}
     of_event: dict[str, list[Part]] = {}
     for raw in raws:
-        for item in raw.document.root.at("data").elements():
+        for item in raw.document.root.get("data").elements():
             item.members()
             kind = _item(item.value) or ""
             if kind == "event_property":
@@ -228,7 +228,7 @@ def _of_event(event: Part, items: Sequence[Part]) -> Entry:
         text(item.value["event_property"]): _of_item(item) for item in items if not item.value.get("is_hidden")
     }
     required = [text(item.value["event_property"]) for item in items if item.value.get("is_required") is True]
-    category = event.value.get("category")
+    category = text(event.get("category", "name").value)
     made = section(
         text(event.value.get("event_type")),
         _object(properties, [name for name in required if name in properties], is_open=False),
@@ -236,9 +236,7 @@ def _of_event(event: Part, items: Sequence[Part]) -> Entry:
         description=text(event.value.get("description")),
         owner=text(event.value.get("owner")),
         status="active" if event.value.get("is_active", True) else "deprecated",
-        tags=tuple(
-            dict.fromkeys([*texts(event.value.get("tags")), *texts([category], lambda one: (one or {}).get("name"))])
-        ),
+        tags=tuple(dict.fromkeys([*texts(event.value.get("tags")), *([category] if category else [])])),
     )
     return Entry("track", made, event)
 
@@ -247,7 +245,7 @@ def _of_item(item: Part) -> dict[str, Any]:
     about = item.value
     kind = text(about.get("type")) or "any"
     if kind not in _TYPES:
-        raise item.at("type").error(f"unknown type {kind!r}")
+        raise item.get("type").error(f"unknown type {kind!r}")
     value: dict[str, Any] = {} if kind in ("any", "enum") else {"type": kind}
     allowed = about.get("enum_values")  # answers show null; what is sent to the API is one text
     values = list(words(allowed)) if isinstance(allowed, str) else list(texts(allowed))

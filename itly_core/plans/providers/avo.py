@@ -33,7 +33,7 @@ def _export(raw: Raw) -> Part | None:
     if not isinstance(raw.value, dict):
         return None
     root = raw.document.root
-    for part in (root, root.at("trackingPlan")):
+    for part in (root, root.get("trackingPlan")):
         events = part.value.get("events") if isinstance(part.value, dict) else None
         if isinstance(events, list) and all(isinstance(event, dict) and "rules" in event for event in events):
             return part
@@ -49,17 +49,18 @@ def parse(raws: Sequence[Raw]) -> Plan:
     name = ""
     for raw in raws:
         part = _export(raw) or raw.document.root
+        part.members()
         name = name or text(part.value.get("name"))
-        entries += [_of_event(event) for event in part.at("events").elements()]
+        entries += [_of_event(event) for event in part.get("events").elements()]
     return assembled("avo", entries, name=name)
 
 
 def _of_event(event: Part) -> Entry:
     event.members()
-    rules = event.at("rules")
+    rules = event.get("rules")
     rules.members()
     kind = _kind(texts(event.value.get("actions")))
-    holder = rules.at("properties").value
+    holder = rules.get("properties").value
     inner = holder.get("properties") if isinstance(holder, dict) else None
     schema = {**(inner if isinstance(inner, dict) else {"type": "object"})}
     if "$schema" in rules.value:

@@ -75,7 +75,7 @@ def _state(raw: Raw) -> Part | None:
     if not isinstance(raw.value, dict):
         return None
     root = raw.document.root
-    for part in (root, root.at("itlyrc")):
+    for part in (root, root.get("itlyrc")):
         if isinstance(part.value, dict) and "SourceId" in part.value and ("CompanyId" in part.value):
             return part
     return None
@@ -83,12 +83,12 @@ def _state(raw: Raw) -> Part | None:
 
 def _of_state(state: Part) -> Iterator[Entry]:
     """The events. Their `sources` are left out: Iteratively kept here what the one source at hand sends."""
-    for event in state.at("Events").elements() if "Events" in state.value else ():
+    for event in state.get("Events").elements() if "Events" in state.value else ():
         event.members()
         properties, required = {}, []
-        for part in event.at("properties").elements() if "properties" in event.value else ():
+        for part in event.get("properties").elements() if "properties" in event.value else ():
             part.members()
-            name = part.at("name").text()
+            name = part.get("name").text()
             properties[name] = _of_property(part)
             if part.value.get("required") is True:
                 required.append(name)
@@ -111,7 +111,7 @@ def _of_state(state: Part) -> Iterator[Entry]:
 def _of_property(part: Part) -> dict[str, Any]:
     code = str(part.value.get("type"))
     if code not in _TYPES:
-        raise part.at("type").error(f"unknown type {part.value.get('type')!r}")
+        raise part.get("type").error(f"unknown type {part.value.get('type')!r}")
     own = part.value.get("schema")
     description = text(part.value.get("description"))
     return {

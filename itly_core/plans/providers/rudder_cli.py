@@ -87,7 +87,7 @@ def parse(raws: Sequence[Raw]) -> Plan:
         return assembled("rudder-cli", entries)
     for spec in catalogue.plans:
         sources = (text(spec.value.get("id")),) if len(catalogue.plans) > 1 else ()
-        for rule in spec.at("rules").elements() if "rules" in spec.value else ():
+        for rule in spec.get("rules").elements() if "rules" in spec.value else ():
             _add(entries, _of_rule(rule, catalogue, sources))
     first = catalogue.plans[0].value
     return assembled(
@@ -104,15 +104,15 @@ def _catalogue(raws: Sequence[Raw]) -> _Catalogue:
         root = raw.document.root
         for document in root.elements() if isinstance(root.value, list) else [root]:
             document.members()
-            spec, kind = document.at("spec"), text(document.value.get("kind"))
+            spec, kind = document.get("spec"), text(document.value.get("kind"))
             spec.members()
             if kind in ("tp", "tracking-plan"):
                 catalogue.plans.append(spec)
                 continue
-            group = text(document.at("metadata", "name").value)
+            group = text(document.get("metadata", "name").value)
             if kind not in _LISTS:
-                raise document.at("kind").error(f"unknown kind {kind!r}")
-            for thing in spec.at(_LISTS[kind]).elements() if _LISTS[kind] in spec.value else ():
+                raise document.get("kind").error(f"unknown kind {kind!r}")
+            for thing in spec.get(_LISTS[kind]).elements() if _LISTS[kind] in spec.value else ():
                 thing.members()
                 key = (kind, group, text(thing.value.get("id")))
                 if key in catalogue.things:
@@ -147,9 +147,9 @@ def _reference(part: Part) -> tuple[str, str, str]:
 
 def _of_rule(rule: Part, catalogue: _Catalogue, sources: tuple[str, ...]) -> Entry:
     rule.members()
-    given = rule.at("event")
+    given = rule.get("event")
     is_old = isinstance(given.value, dict)
-    event = catalogue.find(given.at("$ref") if is_old else given)
+    event = catalogue.find(given.get("$ref") if is_old else given)
     is_open = given.value.get("allow_unplanned") if is_old else rule.value.get("additional_properties")
     builder = _Builder(catalogue)
     schema = {"$schema": DRAFT, **builder.of_properties(rule, is_open=is_open is True)}
@@ -164,13 +164,13 @@ def _of_event(
     said = text(event.value.get("event_type")) or "track"
     kind = KINDS.get(said)
     if kind is None or kind == "context":
-        raise event.at("event_type").error(f"unknown type of event {said!r}")
+        raise event.get("event_type").error(f"unknown type of event {said!r}")
     made = section(
         text(event.value.get("name")) if kind == "track" else kind,
         schema,
         part,
         description=text(event.value.get("description")),
-        tags=_category(event.at("category"), catalogue) if event.value.get("category") is not None else (),
+        tags=_category(event.get("category"), catalogue) if event.value.get("category") is not None else (),
         sources=sources,
         origin={"id": text(event.value.get("id"))},
     )
@@ -179,7 +179,7 @@ def _of_event(
 
 def _category(part: Part, catalogue: _Catalogue) -> tuple[str, ...]:
     """The category's name as a tag; its id where the file that names it is not among these."""
-    kind, _, id_ = _reference(part.at("$ref") if isinstance(part.value, dict) else part)
+    kind, _, id_ = _reference(part.get("$ref") if isinstance(part.value, dict) else part)
     names = [
         text(thing.value.get("name")) for key, thing in catalogue.things.items() if (key[0], key[2]) == (kind, id_)
     ]
@@ -196,7 +196,7 @@ class _Builder:
     def of_properties(self, holder: Part, *, is_open: bool) -> dict[str, Any]:
         """The schema of an object from its `properties` and `variants`."""
         schema = self._listed(holder)
-        variants = list(holder.at("variants").elements()) if "variants" in holder.value else []
+        variants = list(holder.get("variants").elements()) if "variants" in holder.value else []
         if variants:
             schema["allOf"] = [condition for variant in variants for condition in self._variant(variant)]
         # Properties of a variant's cases are planned as well, which `additionalProperties` cannot know.
@@ -205,7 +205,7 @@ class _Builder:
     def _listed(self, holder: Part, key: str = "properties") -> dict[str, Any]:
         properties: dict[str, Any] = {}
         required: list[str] = []
-        for entry in holder.at(key).elements() if key in holder.value else ():
+        for entry in holder.get(key).elements() if key in holder.value else ():
             entry.members()
             thing = self._target(entry)
             name = text(thing.value.get("name")) or text(thing.value.get("id"))
@@ -217,7 +217,7 @@ class _Builder:
     def _target(self, entry: Part) -> Part:
         for key in ("$ref", "property"):
             if key in entry.value:
-                return self.catalogue.find(entry.at(key))
+                return self.catalogue.find(entry.get(key))
         raise entry.error("names no property")
 
     def _of_property(self, thing: Part, entry: Part) -> dict[str, Any]:
@@ -233,9 +233,9 @@ class _Builder:
         named = value.get("types", value.get("type"))
         names = list(words(named)) if isinstance(named, str) else named if isinstance(named, list) else []
         if len(names) == 1 and str(names[0]).startswith("#"):
-            at = thing.at("types", 0) if "types" in value and isinstance(value["types"], list) else thing.at("type")
+            at = thing.get("types", 0) if "types" in value and isinstance(value["types"], list) else thing.get("type")
             return self._custom(at)
-        config = next((thing.at(key) for key in ("config", "propConfig") if isinstance(value.get(key), dict)), None)
+        config = next((thing.get(key) for key in ("config", "propConfig") if isinstance(value.get(key), dict)), None)
         schema: dict[str, Any] = {"type": names[0] if len(names) == 1 else names} if names else {}
         for key, setting in config.value.items() if config is not None else ():
             spelled = _CONFIG.get(key, key)
@@ -248,7 +248,7 @@ class _Builder:
         for holder, key in ((config, "itemTypes"), (config, "item_types"), (thing, "item_types"), (thing, "item_type")):
             if holder is None or key not in holder.value:
                 continue
-            part = holder.at(key)
+            part = holder.get(key)
             elements = part.elements() if isinstance(part.value, list) else [part]
             found = [
                 self._custom(element) if element.text().startswith("#") else {"type": element.text()}
@@ -275,17 +275,17 @@ class _Builder:
 
     def _variant(self, variant: Part) -> Iterator[dict[str, Any]]:
         """Conditions: in each case its properties, and those of the default where no case applies."""
-        given = variant.at("discriminator")
+        given = variant.get("discriminator")
         thing = self.catalogue.find(given) if given.text().startswith("#") else None
         name = text(thing.value.get("name")) if thing is not None else given.text()
         matched: list[Any] = []
-        for case in variant.at("cases").elements():
-            values = case.at("match").value
+        for case in variant.get("cases").elements():
+            values = case.get("match").value
             matched += values if isinstance(values, list) else [values]
             yield {"if": _is_one_of(name, values if isinstance(values, list) else [values]), "then": self._listed(case)}
         default = variant.value.get("default")
         if default:
-            holder = variant if isinstance(default, list) else variant.at("default")
+            holder = variant if isinstance(default, list) else variant.get("default")
             rest = self._listed(holder, "default" if isinstance(default, list) else "properties")
             yield {"if": {"not": _is_one_of(name, matched)}, "then": rest}
 

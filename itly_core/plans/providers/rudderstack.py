@@ -76,7 +76,7 @@ def parse(raws: Sequence[Raw]) -> Plan:
             entries.append(_of_event(root))
             continue
         head = root.value
-        for event in root.at("rules", "events").elements() if isinstance(root.value.get("rules"), dict) else ():
+        for event in root.get("rules", "events").elements() if isinstance(root.value.get("rules"), dict) else ():
             entries.append(_of_event(event))
     version = head.get("version")
     return assembled(
@@ -93,8 +93,8 @@ def _of_event(event: Part) -> Entry:
     said = text(event.value.get("eventType")) or "track"
     kind = KINDS.get(said)
     if kind is None or kind == "context":
-        raise event.at("eventType").error(f"unknown type of event {said!r}")
-    part = event.at("rules")
+        raise event.get("eventType").error(f"unknown type of event {said!r}")
+    part = event.get("rules")
     part.members()
     id_ = text(event.value.get("id"))
     return Entry(

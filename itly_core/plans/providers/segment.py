@@ -61,36 +61,38 @@ def parse(raws: Sequence[Raw]) -> Plan:
     """
     entries: list[Entry] = []
     common: list[Part] = []
-    head: dict[str, Any] = {}
+    head: dict[str, str] = {}
     for raw in raws:
         root = raw.document.root
-        data = root.at("data") if isinstance(root.value.get("data"), dict) else root
-        about = data.value.get("trackingPlan", root.value if data is root else {})
-        head.update({key: value for key, value in about.items() if isinstance(value, str | int)})
-        rules = data.at("rules")
+        root.members()
+        data = root.get("data") if "data" in root.value else root
+        data.members()
+        about = data.get("trackingPlan") if "trackingPlan" in data.value else data
+        head.update({key: part.value for key, part in about.members().items() if isinstance(part.value, str)})
+        rules = data.get("rules")
         if isinstance(rules.value, dict):  # Typewriter 7
             entries += _of_config_api(rules)
-            common += [rules.at("global")] if isinstance(rules.value.get("global"), dict) else []
+            common += [rules.get("global")] if isinstance(rules.value.get("global"), dict) else []
         elif "rules" in data.value:
             for rule in rules.elements():
                 rule.members()
                 if text(rule.value.get("type")).upper() == "COMMON":
-                    common.append(rule.at("jsonSchema"))
+                    common.append(rule.get("jsonSchema"))
                 else:
                     entries.append(_of_rule(rule))
     return assembled(
         "segment",
         [_with_common(entry, common) for entry in entries],
-        name=text(head.get("display_name")) or text(head.get("name")),
-        origin={"id": text(head.get("id")) or text(head.get("name"))},
+        name=head.get("display_name") or head.get("name", ""),
+        origin={"id": head.get("id") or head.get("name", "")},
     )
 
 
 def _of_rule(rule: Part) -> Entry:
     kind = KINDS.get(text(rule.value.get("type")).lower())
     if kind is None or kind == "context":
-        raise rule.at("type").error(f"unknown type of rule {rule.value.get('type')!r}")
-    part = rule.at("jsonSchema")
+        raise rule.get("type").error(f"unknown type of rule {rule.value.get('type')!r}")
+    part = rule.get("jsonSchema")
     part.members()
     about = part.value
     place = "traits" if kind in _TRAITS else "properties"
@@ -113,9 +115,9 @@ def _of_rule(rule: Part) -> Entry:
 
 def _of_config_api(rules: Part) -> Iterator[Entry]:
     """Rules as the Config API had them, which Typewriter 7 kept."""
-    for event in rules.at("events").elements():
+    for event in rules.get("events").elements():
         event.members()
-        about = event.at("rules")
+        about = event.get("rules")
         about.members()
         made = section(
             text(event.value.get("name")),
@@ -127,7 +129,7 @@ def _of_config_api(rules: Part) -> Iterator[Entry]:
         )
         yield Entry("track", made, about)
     for kind in ("identify", "group"):
-        part = rules.at(kind)
+        part = rules.get(kind)
         if isinstance(rules.value.get(kind), dict) and part.value:
             schema = _cleaned(_unwrapped(part.value, "traits"))
             yield Entry(KINDS[kind], section(kind, schema, part), part)
