@@ -233,6 +233,8 @@ class SpoolWriter:
             self.needs_sync.set()
         opened, self._next = self._next or self._open(), None
         self._fd, self._file = opened
+        # Looked at here too: between two looks of `tend` a burst could take the space that the state needs to move on.
+        self._room = min(self._room, self._disk_room())
         self._size, self._opened_s = 0, time.monotonic()
 
     def _retire(self) -> int:
