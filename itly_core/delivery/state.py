@@ -269,7 +269,13 @@ class State:
                 db.execute("ROLLBACK")
 
     def dead_letters(self, destination: str | None = None, ids: Sequence[int] | None = None) -> list[DeadLetter]:
-        """Dead letters, oldest first."""
+        """Dead letters, oldest first.
+
+        Raises:
+            NewerState: the state was written by a later version.
+        """
+        for (version,) in self.read("PRAGMA user_version"):
+            _refuse_newer(self._path, version)
         conditions, arguments = ["1"], list[Any]()
         if destination is not None:
             conditions.append("destination = ?")

@@ -205,6 +205,7 @@ class Worker:
 
     def _stop(self, shipper: Shipper) -> None:
         """Let every lane finish its request: one that is cut off is one that is sent twice."""
+        self._log.info("worker: ending after the requests in hand; told again, it ends at once")
         until_s = time.monotonic() + self._options.timeout + GRACE_S
         did_end = False
         try:
