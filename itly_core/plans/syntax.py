@@ -270,7 +270,7 @@ def _yaml_events(name: str, text: str) -> Iterator[_Event]:
                     raise PlanError("holds a second document after `---`: one a file", location=f"{name}:{line}")
             elif isinstance(event, yaml.ScalarEvent):
                 try:
-                    value = _core_value(event.value) if event.implicit[0] else event.value
+                    value = core_value(event.value) if event.implicit[0] else event.value
                 except ValueError:  # Python refuses to read thousands of digits
                     value, problem = None, "is a number of too many digits"
                 yield _Event("scalar", line, value, event.value, event.anchor, problem)
@@ -290,7 +290,7 @@ def _yaml_events(name: str, text: str) -> Iterator[_Event]:
         raise PlanError(f"is not well-formed YAML: {message}", location=f"{name}:{line}") from exc
 
 
-def _core_value(text: str) -> Any:
+def core_value(text: str) -> Any:
     """What a plain scalar is in YAML 1.2's core schema."""
     if _NULL.match(text):
         return None
