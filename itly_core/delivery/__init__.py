@@ -17,10 +17,19 @@ from ..options import Options
 from .memory import MemoryDelivery
 from .sender import AdapterSender, HttpSender, Sender
 from .shipper import Senders, SpoolDelivery
-from .spool import SpoolError, prepare
+from .spool import SpoolError, examine, prepare
 from .worker import Worker
 
-__all__ = ["MemoryDelivery", "SpoolDelivery", "SpoolError", "make_worker", "prepare", "start_delivery"]
+__all__ = [
+    "MemoryDelivery",
+    "SpoolDelivery",
+    "SpoolError",
+    "make_worker",
+    "prepare",
+    "start_delivery",
+    "why_no_spool",
+]
+
 
 def start_delivery(plan: Mapping[str, str], options: Options, log: Log) -> MemoryDelivery | SpoolOrMemory:
     """The delivery these options ask for. Opens no file, socket or thread yet.
@@ -32,6 +41,17 @@ def start_delivery(plan: Mapping[str, str], options: Options, log: Log) -> Memor
     if options.delivery.mode == "memory" or not senders():
         return MemoryDelivery(senders, options.delivery, log)
     return SpoolOrMemory(plan.get("name", ""), senders, options, log)
+
+
+def why_no_spool(plan: Mapping[str, str], options: Options) -> str:
+    """Why calls would be kept in memory although nobody asked for it; empty where the spool can be used. Writes nothing."""
+    if options.delivery.mode == "memory":
+        return ""
+    try:
+        examine(options.delivery.spool_path, plan.get("name", ""))
+    except SpoolError as exc:
+        return str(exc)
+    return ""
 
 
 def make_worker(plan: Mapping[str, str], options: Options, log: Log) -> Worker:

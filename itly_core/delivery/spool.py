@@ -50,20 +50,51 @@ def prepare(directory: Path, project: str) -> None:
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        kind = _file_system(directory)
-        if kind.startswith(NETWORK_FILE_SYSTEMS):
-            raise SpoolError(
-                f"{directory} is on a network file system ({kind}), whose locks cannot be relied on; set spool_dir to a local disk"
-            )
+        _refuse_network(directory, directory)
         mark = directory / MARK_FILE
         if not mark.exists():
             _write_mark(mark, {"format": FORMAT, "project": project})
-        found = json.loads(mark.read_bytes())
         (directory / QUARANTINE).mkdir(mode=0o700, exist_ok=True)
+        _refuse_strangers(directory, project)
     except (OSError, ValueError) as exc:
+        raise _unwritable(directory, exc) from exc
+
+
+def examine(directory: Path, project: str) -> None:
+    """See whether `prepare` would succeed, and write nothing.
+
+    Raises:
+        SpoolError: it would not.
+    """
+    try:
+        nearest = next(place for place in (directory, *directory.parents) if place.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(nearest))
+        _refuse_network(directory, nearest)
+        if (directory / MARK_FILE).exists():
+            _refuse_strangers(directory, project)
+    except (OSError, ValueError) as exc:
+        raise _unwritable(directory, exc) from exc
+
+
+def _unwritable(directory: Path, exc: Exception) -> SpoolError:
+    return SpoolError(
+        f"{directory} cannot be written as a spool: {exc}; set spool_dir to a directory this user may write"
+    )
+
+
+def _refuse_network(directory: Path, nearest: Path) -> None:
+    """nearest: of its parents, or itself, the one that exists."""
+    kind = _file_system(nearest)
+    if kind.startswith(NETWORK_FILE_SYSTEMS):
         raise SpoolError(
-            f"{directory} cannot be written as a spool: {exc}; set spool_dir to a directory this user may write"
-        ) from exc
+            f"{directory} is on a network file system ({kind}), whose locks cannot be relied on; set spool_dir to a local disk"
+        )
+
+
+def _refuse_strangers(directory: Path, project: str) -> None:
+    """Neither a later version's spool nor another project's."""
+    found = json.loads((directory / MARK_FILE).read_bytes())
     if not isinstance(found, dict) or found.get("format", 0) > FORMAT:
         raise SpoolError(
             f"{directory} was written by a later version of itly: install that version, or set another spool_dir"

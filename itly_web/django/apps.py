@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .checks import TAG, check_deployment, check_middleware, check_package, check_settings
 from .integration import Integration
+from .missing import explain_missing_package
 
 
 class ItlyConfig(AppConfig):
@@ -24,6 +25,7 @@ class ItlyConfig(AppConfig):
     integration: Integration
 
     def ready(self) -> None:
+        explain_missing_package()
         self.integration = Integration()
         for check in (check_settings, check_package, check_middleware):
             checks.register(check, TAG)

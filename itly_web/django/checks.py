@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.utils.module_loading import import_string
 
-from itly_core.errors import ItlyError
+from itly_core.delivery import why_no_spool
+from itly_core.errors import InvalidEvent, ItlyError
+from itly_core.options import ValidationOptions
 from itly_core.package import Package
 from itly_core.settings import Problem
+from itly_core.testing import Recorder
 
 from ..settings import Settings, parse
 from .integration import find_package, is_test_run, package_name, project_directory, settings_mapping
@@ -39,7 +43,7 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 def check_package(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """E005, E006, E007, E008: the generated package and its plan."""
+    """E005 to E009, W007: the generated package, its plan, and what depends on it."""
     found, _ = _parsed()
     if found is None or found.options.disabled:
         return []
@@ -61,7 +65,10 @@ def check_package(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         text = f"{name!r} is {spec.origin or 'a folder'}, which itly_pull did not make: it hides the generated package."
         hint = "Remove it, or have the package made under another name with ITLY['PACKAGE']."
         return [Error(text, hint=hint, id="itly.E008")]
-    return [*_check_plan(package), *_check_freshness(package, found)]
+    unusable = list(_check_plan(package))
+    if unusable:
+        return unusable
+    return [*_check_context(package, found), *_check_spool(package, found), *_check_freshness(package, found)]
 
 
 def check_middleware(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
@@ -133,6 +140,27 @@ def _check_plan(package: Package) -> Iterator[CheckMessage]:
         package.plan  # noqa: B018  # reading it is the check
     except ItlyError as exc:
         yield Error(f"The plan of the generated package cannot be used: {exc}", hint=_PULL, id="itly.E005")
+
+
+def _check_context(package: Package, found: Settings) -> Iterator[CheckMessage]:
+    """In production a wrong context is only logged: here is where somebody reads it."""
+    if found.options.validation.disabled:
+        return
+    strict = replace(found.options, validation=ValidationOptions(fail_on_error=True))
+    try:
+        package.start(strict, delivery=Recorder())
+    except InvalidEvent as exc:
+        broken = "; ".join(map(str, exc.violations))
+        hint = "Give what `context` in the plan asks for."
+        yield Error(f"ITLY['CONTEXT'] breaks the tracking plan: {broken}", hint=hint, id="itly.E009")
+
+
+def _check_spool(package: Package, found: Settings) -> Iterator[CheckMessage]:
+    reason = why_no_spool(package.plan.info, found.options) if found.options.destinations.enabled() else ""
+    if reason:
+        text = f"Calls are kept in memory, and those not delivered are lost with their process: {reason}."
+        hint = 'Set ITLY["SPOOL_DIR"], or ITLY["DELIVERY"] = {"MODE": "memory"} if that is meant.'
+        yield Warning(text, hint=hint, id="itly.W007")
 
 
 _PULL = "Generate it anew: python manage.py itly_pull"

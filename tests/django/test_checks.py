@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -196,3 +197,30 @@ def test_check_runs_without_opening_anything_and_exits_1_on_an_error(tmp_path: P
     assert result.returncode == 1
     assert "(itly.E002) ITLY['ENVIROMENT'] is not a setting; did you mean 'ENVIRONMENT'?" in result.stderr
     assert not [name.name for name in tmp_path.iterdir() if "itly" in name.name]
+
+
+@pytest.mark.parametrize("environment", ["development", "production"])
+def test_a_context_that_breaks_the_plan_is_an_error(environment: str) -> None:
+    with with_itly(ENVIRONMENT=environment, CONTEXT={"versoin": "1.0"}):
+        ((name, message),) = found()
+
+    assert name == "itly.E009"
+    assert "version: is required and missing; versoin: is not in the plan" in message
+
+
+def test_a_spool_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    destinations = {"segment": {"write_key": "WK"}}
+    with with_itly(DESTINATIONS=destinations, SPOOL_DIR=tmp_path / "file" / "spool"):
+        ((name, message),) = found()
+    with with_itly(DESTINATIONS=destinations, SPOOL_DIR=tmp_path / "not yet" / "spool"):
+        assert found() == []
+
+    assert name == "itly.W007"
+    assert "kept in memory" in message
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_importing_a_package_that_is_not_there_yet_says_how_to_make_it() -> None:
+    with with_itly(PACKAGE="not_there_yet"), pytest.raises(ModuleNotFoundError, match=r"python manage\.py itly_pull"):
+        importlib.import_module("not_there_yet")
