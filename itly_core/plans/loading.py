@@ -48,6 +48,15 @@ def load(
     """
     table = source_table(reference)
     raws, provider = read(table, base or Path(), limits, watch)
+    return parsed(raws, provider, table, source)
+
+
+def parsed(raws: Sequence[Raw], provider: Provider, table: Mapping[str, str], source: str = "") -> Plan:
+    """The plan that the documents of a source are.
+
+    Raises:
+        ConfigError, PlanError: as `load`.
+    """
     plan = provider.parse(raws)
     source = source or plan.source
     plan = dataclasses.replace(

@@ -142,7 +142,7 @@ def _node(events: _Events, nodes: list[Node], event: Any = None) -> Node:
 
 
 def _comments(
-    text: str, spans: Sequence[tuple[tuple[int, int], tuple[int, int]]]
+    lines: Sequence[str], spans: Sequence[tuple[tuple[int, int], tuple[int, int]]]
 ) -> Iterator[tuple[int, int, bool, str]]:
     """Each comment: line, column, whether nothing else is on its line, and its text."""
     position = 0

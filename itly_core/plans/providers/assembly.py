@@ -94,7 +94,7 @@ def _either(kind: str, entries: Sequence[Entry]) -> Section:
     for entry in entries:
         if all(entry.section.schema != other.section.schema for other in distinct):
             distinct.append(entry)
-    first = replace(distinct[0].section, name=kind)
+    first = replace(distinct[0].section, name=kind, status="active", sources=())  # the format has these of events alone
     if len(distinct) == 1:
         return first
     draft = first.schema["$schema"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import keyword
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -92,12 +93,47 @@ class _Outline:
     types: dict[str, Part] = field(default_factory=dict)
 
 
+def merged(raws: Sequence[Raw]) -> dict[str, Any]:
+    """The one document that the files are together. What is the user's own (`x-…`) at the top of several is the last's.
+
+    Raises:
+        PlanError: two files give the same thing.
+    """
+    if len(raws) == 1 and "name" not in raws[0].document.value:
+        return dict(raws[0].document.value)
+    outline = _gathered([raw.document.root for raw in raws])
+    own = {
+        key: value
+        for raw in raws
+        if not _is_event(raw.document.value)
+        for key, value in raw.document.value.items()
+        if key.startswith("x-")
+    }
+    events = {
+        name: {key: value for key, value in (part.value or {}).items() if part.path or key not in ("itly", "name")}
+        for name, part in outline.events.items()
+    }
+    types = {name: part.value for name, part in outline.types.items()}
+    return {
+        "itly": FORMAT,
+        **{name: part.value for name, part in outline.parts.items()},
+        **({"types": types} if types else {}),
+        **({"events": events} if events else {}),
+        **own,
+    }
+
+
+def _is_event(value: Any) -> bool:
+    """Whether a file's content is one event."""
+    return isinstance(value, dict) and "name" in value and not {"plan", "events"} & value.keys()
+
+
 def _gathered(roots: Sequence[Part]) -> _Outline:
     outline = _Outline()
     for root in roots:
         if root.value is None:
             raise root.error("is empty")
-        is_event = isinstance(root.value, dict) and "name" in root.value and not {"plan", "events"} & root.value.keys()
+        is_event = _is_event(root.value)
         for key, part in root.members(EVENT_FILE_KEYS if is_event else PARTS).items():
             if key == "itly":
                 if part.value != FORMAT or isinstance(part.value, bool):
@@ -215,15 +251,22 @@ def _section(name: str, part: Part, known: frozenset[str], rules: _Rules) -> Sec
         version=_text(entries, "version"),
         owner=_text(entries, "owner"),
         status=_one_of(entries["status"], STATUSES) if "status" in entries else "active",
-        since=_text(entries, "since"),
-        expires=_text(entries, "expires"),
+        since=_date(entries, "since"),
+        expires=_date(entries, "expires"),
         tags=_texts(entries, "tags"),
         sources=_texts(entries, "sources"),
         python_name=_python_name(entries.get("python_name")),
         user_id_property=_user_id(entries.get("identity"), properties if isinstance(properties, dict) else {}),
         examples=_examples(entries.get("examples")),
         no_lint=_texts(entries, "no_lint"),
+        origin=_origin(entries.get("x-origin")),
     )
+
+
+def _origin(part: Part | None) -> dict[str, str]:
+    """What a vendor calls the section, where `itly convert` has kept it."""
+    found = part.value if part is not None else None
+    return {key: value for key, value in found.items() if isinstance(value, str)} if isinstance(found, dict) else {}
 
 
 def _schema(entries: Mapping[str, Part], part: Part, rules: _Rules) -> dict[str, Any]:
@@ -238,6 +281,17 @@ def _schema(entries: Mapping[str, Part], part: Part, rules: _Rules) -> dict[str,
     schema = schemas.normalised(raw, rules.raw_draft)
     schemas.check(schema, raw)
     return schema
+
+
+def _date(entries: Mapping[str, Part], key: str) -> str:
+    if key not in entries:
+        return ""
+    text = entries[key].text()
+    try:
+        datetime.date.fromisoformat(text)
+    except ValueError as exc:
+        raise entries[key].error(f"must be a date such as 2026-01-31, not {text!r}") from exc
+    return text
 
 
 def _texts(entries: Mapping[str, Part], key: str) -> tuple[str, ...]:
