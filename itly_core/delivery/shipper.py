@@ -22,7 +22,7 @@ from . import process
 from .accounting import Balance
 from .lane import Lane
 from .sender import Sender
-from .spool import POLL_S, SpoolFiles, SpoolSource, SpoolWriter, is_unlocked, list_files
+from .spool import POLL_S, SpoolFiles, SpoolSource, SpoolWriter, is_process_alive, is_unlocked, list_files
 from .state import State
 
 MAX_BYTES = 1 << 30  # of calls kept in a spool
@@ -167,7 +167,9 @@ class Shipper:
                         source.forget(file.name)
                     deleted = True
         if deleted:
-            self.state.fold({file.writer for file in self.files.now(0)})
+            with_files = {file.writer for file in self.files.now(0)}
+            # An idle process has no file, and still wants to know its balance; so does one that has just shut down.
+            self.state.fold(lambda writer: writer not in with_files and not is_process_alive(writer))
 
     def stop(self, timeout_s: float, *, is_final: bool = True) -> bool:
         """Deliver what can be delivered in time, and end; whether every lane ended. May be called again.

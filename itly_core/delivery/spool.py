@@ -432,6 +432,17 @@ class SpoolFiles:
             file.write(line)
 
 
+def is_process_alive(writer: str) -> bool:
+    """Whether the process of a writer's name runs, as far as this one can see: containers do not see each other's."""
+    try:
+        os.kill(int(writer.partition("-")[0]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it runs, as another user
+    return True
+
+
 def is_unlocked(path: Path) -> bool:
     """Whether no process has the file for itself; so when there is none."""
     try:

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -213,18 +213,17 @@ class State:
         with self.transaction() as db:
             db.execute("DELETE FROM cursor WHERE file = ?", (file,))
 
-    def fold(self, living: Iterable[str]) -> None:
+    def fold(self, is_gone: Callable[[str], bool]) -> None:
         """Add the tallies of writers that are gone to those of nobody, so that they do not pile up."""
-        kept = [*living, ""]
-        marks = ",".join("?" * len(kept))
         with self.transaction() as db:
-            db.execute(
-                "INSERT INTO tally SELECT '', destination, place, reason, sum(count) FROM tally "  # noqa: S608  # marks only
-                f"WHERE writer NOT IN ({marks}) GROUP BY destination, place, reason "
-                "ON CONFLICT DO UPDATE SET count = count + excluded.count",
-                kept,
-            )
-            db.execute(f"DELETE FROM tally WHERE writer NOT IN ({marks})", kept)  # noqa: S608
+            writers = [name for (name,) in db.execute("SELECT DISTINCT writer FROM tally WHERE writer != ''")]
+            for name in filter(is_gone, writers):
+                db.execute(
+                    "INSERT INTO tally SELECT '', destination, place, reason, count FROM tally WHERE writer = ? "
+                    "ON CONFLICT DO UPDATE SET count = count + excluded.count",
+                    (name,),
+                )
+                db.execute("DELETE FROM tally WHERE writer = ?", (name,))
 
     def tallies(self, writer: str | None = None) -> list[tuple[str, str, str, int]]:
         """(destination, place, reason, count) of one writer's calls, or of all."""

@@ -63,7 +63,9 @@ def normalised(part: Part, default: Draft) -> dict[str, Any]:
         draft = draft_of(part.value)
         if draft is None:
             address = entries["$schema"]
-            raise address.error(f"unknown JSON Schema draft {address.value!r}; {unknown(str(address.value), URIS.values())}")
+            raise address.error(
+                f"unknown JSON Schema draft {address.value!r}; {unknown(str(address.value), URIS.values())}"
+            )
     assert draft is not None
     return _with_meta_schema({**part.value, "$schema": URIS[draft]}, draft)
 
