@@ -42,6 +42,7 @@ class Node:
     has_gap: bool = False
     line: int = -1
     column: int = -1
+    last_line: int = -1
 
     @property
     def children(self) -> list[Node]:
@@ -119,12 +120,13 @@ def _node(events: _Events, nodes: list[Node], event: Any = None) -> Node:
     if event is None:
         return Node("scalar")
     if isinstance(event, yaml.AliasEvent):
-        return Node("alias", event.anchor)
+        return Node("alias", event.anchor, last_line=event.end_mark.line)
     if isinstance(event, yaml.ScalarEvent):
         value = core_value(event.value) if event.implicit[0] else event.value
-        return Node("scalar", value, anchor=event.anchor)
+        return Node("scalar", value, anchor=event.anchor, last_line=event.end_mark.line)
     node = Node("object" if isinstance(event, yaml.MappingStartEvent) else "list", anchor=event.anchor)
     while not isinstance(first := events.next(), yaml.MappingEndEvent | yaml.SequenceEndEvent):
+        assert first is not None
         if node.kind == "object":
             place = len(nodes)
             nodes.append(node)  # the key comes before what is inside its value
@@ -138,6 +140,7 @@ def _node(events: _Events, nodes: list[Node], event: Any = None) -> Node:
             nodes[place] = child
             node.items.append(child)
         child.line, child.column = first.start_mark.line, first.start_mark.column
+    node.last_line = first.end_mark.line
     return node
 
 
@@ -167,7 +170,9 @@ def _attach(comments: Iterator[tuple[int, int, bool, str]], nodes: Sequence[Node
         earlier = nodes[following - 1] if following else None
         later = nodes[following] if following < len(nodes) else None
         if not alone and earlier is not None:
-            earlier.beside = f"{earlier.beside} {text}".strip()
+            whole = (node for node in nodes[:following] if node.line == line == node.last_line)
+            about = next(whole, earlier)  # the outermost that the comment comes after
+            about.beside = f"{about.beside} {text}".strip()
         elif later is not None and column <= later.column:
             later.before.append(text)
         elif earlier is not None and column > 0:

@@ -252,7 +252,27 @@ def events(draw: st.DrawFn) -> dict[str, Any]:
     return {**event(required=required, **properties), "$defs": {"Word": word}}
 
 
-LEAF_VALUES: list[Any] = ["", "a", "b", "bc", "cd", "def", "efg", None, True, False, -1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5, 3]
+LEAF_VALUES: list[Any] = [
+    "",
+    "a",
+    "b",
+    "bc",
+    "cd",
+    "def",
+    "efg",
+    None,
+    True,
+    False,
+    -1,
+    -0.5,
+    0,
+    0.5,
+    1,
+    1.5,
+    2,
+    2.5,
+    3,
+]
 LISTS: list[Any] = [[value] for value in LEAF_VALUES] + [
     list(pair) for pair in itertools.product(LEAF_VALUES, repeat=2)
 ]
