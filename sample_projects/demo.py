@@ -9,6 +9,7 @@ code is 0 when every event arrived, 1 when one is missing. Database and spool ar
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -60,7 +61,7 @@ def main() -> int:
         for vendor in VENDORS:
             wait_for(sink, vendor, expected.total())
         arrivals.show()
-        console.print(balance_table(settled_balance(url)))
+        console.print(balance_table(settled_balance(environ)))
         found = list(problems(expected, arrivals.complete()))
         if found:
             console.print("\n".join(f"[red]{escape(problem)}[/]" for problem in found))
@@ -235,16 +236,14 @@ def wait_for(sink: LocalSink, vendor: str, count: int) -> None:
         console.print(f"[red]{vendor}: {exc}[/]")
 
 
-def settled_balance(url: str) -> Mapping[str, Mapping[str, Any]]:
-    """What became of every call, once the vendors' answers are written down."""
+def settled_balance(environ: Mapping[str, str]) -> Mapping[str, Mapping[str, Any]]:
+    """What became of every call in the spool, once the vendors' answers are written down."""
     deadline = time.monotonic() + WAIT_S
     while True:
-        found: dict[str, dict[str, Any]] = requests.get(f"{url}/status/", timeout=WAIT_S).json()
-        if all(total(counts["queued"]) + total(counts["in_flight"]) == 0 for counts in found.values()):
+        found: dict[str, dict[str, Any]] = json.loads(manage(environ, "itly_stats", "--format=json"))["destinations"]
+        is_settled = all(total(counts["queued"]) + total(counts["in_flight"]) == 0 for counts in found.values())
+        if is_settled or time.monotonic() > deadline:
             return found
-        if time.monotonic() > deadline:
-            return found
-        time.sleep(0.05)
 
 
 def total(count: Any) -> int:
@@ -302,7 +301,7 @@ def running_shop(environ: Mapping[str, str], log: Path) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as output:
         port = listener.getsockname()[1]
         descriptor = listener.fileno()
-        # One process, so that its own balance is the whole one. In a session of its own, so that Ctrl-C reaches only us.
+        # In a session of its own, so that Ctrl-C reaches only us.
         process = subprocess.Popen(
             [*(sys.executable, "-m", "gunicorn", "--bind", f"fd://{descriptor}"), *GUNICORN_OPTIONS, "config.wsgi"],
             cwd=SHOP,
@@ -321,7 +320,7 @@ def running_shop(environ: Mapping[str, str], log: Path) -> Iterator[str]:
         stop(process)
 
 
-GUNICORN_OPTIONS = ("--workers", "1", "--worker-class", "gthread", "--threads", "4", "--no-control-socket")
+GUNICORN_OPTIONS = ("--workers", "2", "--worker-class", "gthread", "--threads", "2", "--no-control-socket")
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

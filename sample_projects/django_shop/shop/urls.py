@@ -14,7 +14,6 @@ urlpatterns = [
     path("basket/coupon/", views.coupon, name="coupon"),
     path("checkout/", views.checkout, name="checkout"),
     path("orders/<uuid:order_id>/", views.order, name="order"),
-    path("status/", views.status, name="status"),
     path("imprint/", views.imprint, name="imprint"),
     path("sign-up/", accounts.sign_up, name="sign-up"),
     path("sign-in/", accounts.sign_in, name="sign-in"),

@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
@@ -136,12 +136,6 @@ def _place(request: HttpRequest, form: OrderForm, bought: Basket) -> Order:
 def order(request: HttpRequest, order_id: uuid.UUID) -> HttpResponse:
     shown = get_object_or_404(Order, id=order_id, customer=request.user.pk)
     return render(request, "order.html", {"order": shown, "lines": shown.lines.select_related("product")})
-
-
-@require_GET
-def status(request: HttpRequest) -> HttpResponse:
-    """How delivery does in the process that answers: what became of its calls, by destination."""
-    return JsonResponse(itly.stats())
 
 
 @require_GET
