@@ -6,6 +6,7 @@ whose comments allow it stand on one line where `is_open` says so and the line h
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -43,6 +44,7 @@ class Node:
     line: int = -1
     column: int = -1
     last_line: int = -1
+    top: int = -1
 
     @property
     def children(self) -> list[Node]:
@@ -85,9 +87,8 @@ def parse(text: str) -> Text:
     lines = text.split("\n")
     tail = _attach(_comments(lines, spans), nodes)
     for node in nodes:
-        above = node.line - len(node.before) - 1
         begins_line = not lines[node.line][: node.column].strip(" -")
-        node.has_gap = begins_line and above >= 0 and not lines[above].strip()
+        node.has_gap = begins_line and node.top > 0 and not lines[node.top - 1].strip()
     head: list[str] = []
     if root.children:  # what stands above everything stays there, whatever comes first
         head, root.children[0].before = root.children[0].before, []
@@ -120,10 +121,10 @@ def _node(events: _Events, nodes: list[Node], event: Any = None) -> Node:
     if event is None:
         return Node("scalar")
     if isinstance(event, yaml.AliasEvent):
-        return Node("alias", event.anchor, last_line=event.end_mark.line)
+        return Node("alias", event.anchor, last_line=_last(event))
     if isinstance(event, yaml.ScalarEvent):
         value = core_value(event.value) if event.implicit[0] else event.value
-        return Node("scalar", value, anchor=event.anchor, last_line=event.end_mark.line)
+        return Node("scalar", value, anchor=event.anchor, last_line=_last(event))
     node = Node("object" if isinstance(event, yaml.MappingStartEvent) else "list", anchor=event.anchor)
     while not isinstance(first := events.next(), yaml.MappingEndEvent | yaml.SequenceEndEvent):
         assert first is not None
@@ -140,8 +141,13 @@ def _node(events: _Events, nodes: list[Node], event: Any = None) -> Node:
             nodes[place] = child
             node.items.append(child)
         child.line, child.column = first.start_mark.line, first.start_mark.column
-    node.last_line = first.end_mark.line
+        child.top = child.line
+    node.last_line = _last(first)
     return node
+
+
+def _last(event: Any) -> int:
+    return int(event.end_mark.line)
 
 
 def _comments(
@@ -173,16 +179,26 @@ def _attach(comments: Iterator[tuple[int, int, bool, str]], nodes: Sequence[Node
             whole = (node for node in nodes[:following] if node.line == line == node.last_line)
             about = next(whole, earlier)  # the outermost that the comment comes after
             about.beside = f"{about.beside} {text}".strip()
-        elif later is not None and column <= later.column:
-            later.before.append(text)
-        elif earlier is not None and column > 0:
-            same = [node for node in nodes[:following] if node.column == column]
-            (same[-1] if same else earlier).after.append(text)
+        elif (ended := _ended(nodes[:following], column, -1 if later is None else later.column)) is not None:
+            ended.after.append(text)
         elif later is not None:
             later.before.append(text)
+            later.top = min(later.top, line)
         else:
             tail.append(text)
     return tail
+
+
+def _ended(nodes: Sequence[Node], column: int, outer: int) -> Node | None:
+    """The last node of the block that a comment at this column ends; None where it belongs to what comes next, which
+    stands at the column `outer`."""
+    inside = []
+    for node in reversed(nodes):
+        if node.column <= outer:
+            break
+        inside.append(node)
+    deepest = max((node.column for node in inside if 0 < node.column <= column), default=None)
+    return next((node for node in inside if node.column == deepest), None)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -218,6 +234,9 @@ def _holds_block(node: Node, path: Path, is_open: Callable[[Path], bool]) -> boo
 def _block(node: Node, indent: str, path: Path, is_open: Callable[[Path], bool]) -> Iterator[str]:
     """The lines of an object or list that has a line for each of its entries."""
     pairs: list[tuple[str | int, Node]] = list(node.entries) if node.kind == "object" else list(enumerate(node.items))
+    for (_, one), (_, following) in itertools.pairwise(pairs):  # what ended a block may no longer come last in it
+        following.before[:0] = one.after
+        one.after = []
     for number, (key, child) in enumerate(pairs):
         below = (*path, key)
         if child.has_gap and number:
