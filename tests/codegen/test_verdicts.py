@@ -151,7 +151,9 @@ def valid_context(plan: Plan) -> dict[str, Any] | None:
 
 
 def corpus_files() -> list[Path]:
-    return [file for name in ("itly-bundles", "iglu-central") for file in sorted((CORPUS / name).glob("*.json"))]
+    folders = ("itly-bundles", "iglu-central", "itlyrc", "plans", "cloudevents")
+    files = [file for name in folders for file in sorted((CORPUS / name).glob("*.json"))]
+    return [*files, CORPUS / "rudder-yaml"]  # whose files are one project
 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real plans is not here")
