@@ -36,6 +36,10 @@ PENDING: Final = Pending()
 class Scope(Protocol):
     """What a web framework knows at the moment of a call. One object per request; asked only when a call is made."""
 
+    def refusal(self) -> str | None:
+        """Why calls of this request are not taken (a crawler's, without consent), as one word; None when they are."""
+        ...
+
     def user_id(self) -> str | Pending | None: ...
 
     def anonymous_id(self) -> str | None: ...
@@ -230,6 +234,10 @@ class Client:
                 found = (*found, Violation("", f"must be a mapping, got {type(given).__name__}", "type"))
                 given = _NOTHING
             scope = self._scope()
+            if scope is not None:
+                refusal = scope.refusal()
+                if refusal is not None:
+                    return self.delivery.refuse(refusal)
             if user_id is None and scope is not None:
                 user_id = scope.user_id()
                 if user_id is PENDING:

@@ -1,6 +1,6 @@
 """From one HTTP request to the facts that may travel with an analytics call, and nothing else.
 
-Pure, and knows no framework: an adapter fills a `RequestView`; `facts` and `adopted_id` read it. Everything in a
+Pure, and knows no framework: an adapter fills a `RequestView`; `facts`, `refusal` and `browser_id` read it. Everything in a
 request is written by whoever sent it, so every value is cut, cleaned and bounded, and nothing in here raises. Not read
 at all: the body, the session, the application's own cookies, headers not named below, and anything that asks the
 framework for the host (which raises on a bad one).
@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Literal, NamedTuple
@@ -24,6 +24,9 @@ from itly_core.errors import ConfigError
 Fact = Literal[
     "path", "route", "method", "referrer", "user_agent", "locale", "campaign", "search", "request_id", "page_url"
 ]
+
+Privacy = Literal["anonymize", "drop", "ignore"]
+BrowserLibrary = Literal["segment", "amplitude", "posthog"]
 
 MAX_TEXT = 512  # characters of a user agent, a route, a referrer's path
 MAX_PATH = 2048
@@ -39,7 +42,8 @@ CAMPAIGN = {
     "utm_term": "term",
     "utm_content": "content",
 }
-WITHHELD = frozenset({"referrer", "campaign", "search", "ip"})  # from who sends Sec-GPC: 1
+WITHHELD = frozenset({"referrer", "campaign", "search", "ip"})  # of who wants not to be told apart
+EXCLUDED = (r"/(?:health|healthz|healthcheck|livez|readyz|metrics)/?$", "/static/", "/admin/jsi18n/")
 
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,7}")
 _HOST_TEXT = r"(?:[A-Za-z0-9._\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
@@ -50,6 +54,19 @@ _REFERRER = re.compile(
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _ID = re.compile(r"[!-?A-~]{1,128}")  # visible ASCII but for "@": an address is not an anonymous id
 _NO_TRACE = "0" * 32
+_COOKIE_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+# Programs that fetch pages for others, and those that only look whether the site is up. Not `bot` alone: there are phones
+# named Cubot. Not HTTP libraries either: what calls an API is a customer's program, and customers are counted.
+_BOTS = re.compile(
+    r"(?<!cu)bot(?![a-z])|crawler|spider|slurp|facebookexternalhit|mediapartners-google|google-read-aloud|bingpreview"
+    r"|ia_archiver|archive\.org|headlesschrome|embedly|whatsapp/|skypeuripreview",
+    re.IGNORECASE,
+)
+_MONITORS = re.compile(
+    r"kube-probe|elb-healthchecker|googlehc|googlestackdrivermonitoring|uptimerobot|pingdom|statuscake|site24x7|newrelicpinger"
+    r"|datadogsynthetics|checkly|chrome-lighthouse|better uptime",
+    re.IGNORECASE,
+)
 
 
 def _nothing() -> None:
@@ -72,12 +89,37 @@ class RequestView(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnonymousIdOptions:
+    """Where the id of a browser comes from.
+
+    adopt: the browser libraries whose cookies are read. cookie: name of a cookie of our own, for browsers without one of
+    theirs; None: none is set. It is set with consent only, and on private responses only. max_age: its life in seconds.
+    secure: None: where the request came over HTTPS.
+    """
+
+    adopt: tuple[BrowserLibrary, ...] = ("segment", "amplitude", "posthog")
+    cookie: str | None = None
+    max_age: int = 31_536_000
+    samesite: Literal["Lax", "Strict", "None"] = "Lax"
+    secure: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.cookie is not None and not _COOKIE_NAME.fullmatch(self.cookie):
+            raise ConfigError(f"cookie must be the name of a cookie, got {self.cookie!r}", key="cookie")
+        if self.max_age <= 0:
+            raise ConfigError(f"max_age must be above 0 seconds, got {self.max_age!r}", key="max_age")
+        if self.samesite == "None" and self.secure is False:
+            raise ConfigError("secure must not be False with samesite 'None': browsers refuse it", key="secure")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RequestRules:
-    """Which facts leave a request, and how much of them.
+    """Which facts leave a request, how much of them, and whose calls are not taken at all.
 
     capture: the facts to take. ip: "truncated" keeps the /24 or /48. trusted_proxies: how many proxies of ours a
     request passes; the address is counted from the right of X-Forwarded-For, and the header is ignored at 0.
-    query_allowlist: the only query parameters that are read at all.
+    query_allowlist: the only query parameters that are read at all. exclude_paths: regular expressions, matched from the
+    beginning of the path. bots: "tag" adds the fact `synthetic`. gpc_action, dnt_action: what `Sec-GPC: 1` and `DNT: 1` do.
     """
 
     capture: tuple[Fact, ...] = (
@@ -94,8 +136,19 @@ class RequestRules:
     ip: Literal["off", "truncated", "full"] = "truncated"
     trusted_proxies: int = 0
     query_allowlist: tuple[str, ...] = (*CAMPAIGN, "ref")
+    exclude_paths: tuple[str, ...] = EXCLUDED
+    bots: Literal["tag", "drop", "off"] = "tag"
+    gpc_action: Privacy = "anonymize"
+    dnt_action: Privacy = "ignore"
+    anonymous_id: AnonymousIdOptions = field(default_factory=AnonymousIdOptions)
 
     def __post_init__(self) -> None:
+        for pattern in self.exclude_paths:
+            try:
+                re.compile(pattern)
+            except re.error as exc:
+                text = f"exclude_paths holds {pattern!r}, which is no regular expression: {exc}"
+                raise ConfigError(text, key="exclude_paths") from exc
         if self.trusted_proxies < 0:
             text = f"trusted_proxies must be 0 or more, got {self.trusted_proxies!r}"
             raise ConfigError(text, key="trusted_proxies")
@@ -103,17 +156,44 @@ class RequestRules:
     @cached_property
     def readers(self) -> tuple[tuple[str, _Read], ...]:
         """What reads the chosen facts, by name."""
-        chosen = {name: read for name, read in READERS.items() if name in self.capture}
-        return (*chosen.items(), *((("ip", _ip),) if self.ip != "off" else ()))
+        chosen: dict[str, _Read] = {name: read for name, read in READERS.items() if name in self.capture}
+        if self.ip != "off":
+            chosen["ip"] = _ip
+        if self.bots == "tag":
+            chosen["synthetic"] = _synthetic
+        return tuple(chosen.items())
+
+    @cached_property
+    def excluded(self) -> re.Pattern[str] | None:
+        """All excluded paths in one."""
+        return re.compile("|".join(f"(?:{pattern})" for pattern in self.exclude_paths)) if self.exclude_paths else None
 
 
 _Read = Callable[[RequestView, RequestRules], Any]
 
 
-def facts(view: RequestView, rules: RequestRules) -> dict[str, Any]:
+def privacy(view: RequestView, rules: RequestRules) -> Privacy:
+    """What a browser's wish not to be tracked comes to here: the stricter of Global Privacy Control
+    (https://www.w3.org/TR/gpc/) and Do Not Track."""
+    wishes = {
+        rules.gpc_action if view.variables.get("HTTP_SEC_GPC") == "1" else "ignore",
+        rules.dnt_action if view.variables.get("HTTP_DNT") == "1" else "ignore",
+    }
+    return "drop" if "drop" in wishes else "anonymize" if "anonymize" in wishes else "ignore"
+
+
+def refusal(view: RequestView, rules: RequestRules) -> str | None:
+    """Why the calls of a request are not taken, as one word for the counters; None when they are."""
+    if rules.excluded is not None and rules.excluded.match(view.path):
+        return "excluded_path"
+    if rules.bots == "drop" and _synthetic(view, rules):
+        return "bot"
+    return "privacy" if privacy(view, rules) == "drop" else None
+
+
+def facts(view: RequestView, rules: RequestRules, *, is_private: bool = False) -> dict[str, Any]:
     """The facts of a request by their neutral names. What is unknown, unreadable or withheld is absent."""
     found: dict[str, Any] = {}
-    is_private = asks_for_privacy(view)
     for name, read in rules.readers:
         if is_private and name in WITHHELD:
             continue
@@ -126,22 +206,18 @@ def facts(view: RequestView, rules: RequestRules) -> dict[str, Any]:
     return found
 
 
-def asks_for_privacy(view: RequestView) -> bool:
-    """Whether the browser sends Global Privacy Control; https://www.w3.org/TR/gpc/."""
-    return view.variables.get("HTTP_SEC_GPC") == "1"
-
-
-def adopted_id(view: RequestView) -> str | None:
-    """The anonymous id a vendor's browser library gave this browser, from its own cookie; None without one."""
+def browser_id(view: RequestView, options: AnonymousIdOptions) -> str | None:
+    """The id this browser has from a vendor's library, by that library's own cookie, else from our cookie."""
     cookies = view.variables.get("HTTP_COOKIE")
-    if not isinstance(cookies, str) or asks_for_privacy(view):
+    if not isinstance(cookies, str):
         return None
-    if "ajs_anonymous_id=" not in cookies and "AMP_" not in cookies and "ph_" not in cookies:
+    readers = _cookie_readers(options)
+    if not any(prefix in cookies for prefix in readers):
         return None
     found: dict[str, str] = {}
     for pair in cookies[:MAX_COOKIES].split(";"):
         name, _, value = pair.strip().partition("=")
-        for prefix, read in BROWSER_IDS.items():
+        for prefix, read in readers.items():
             if name.startswith(prefix) and prefix not in found:
                 try:
                     identifier = read(name, value.strip('"'))
@@ -149,7 +225,13 @@ def adopted_id(view: RequestView) -> str | None:
                     continue
                 if isinstance(identifier, str) and _ID.fullmatch(identifier):
                     found[prefix] = identifier
-    return next((found[prefix] for prefix in BROWSER_IDS if prefix in found), None)
+    return next((found[prefix] for prefix in readers if prefix in found), None)
+
+
+def may_set_cookie(cache_control: str) -> bool:
+    """Whether a response with that header is for this visitor alone: a cached cookie would give everybody one id."""
+    directives = {directive.strip().partition("=")[0].lower() for directive in cache_control.split(",")}
+    return bool(directives & {"private", "no-store"})
 
 
 # One reader a fact
@@ -236,6 +318,20 @@ def _page_url(view: RequestView, rules: RequestRules) -> str | None:
     path = clean(view.path, MAX_PATH) or "/"
     scheme = view.scheme()
     return f"{scheme}://{host.lower()}{path}" if scheme in ("http", "https") and _HOST.fullmatch(host) else None
+
+
+def _synthetic(view: RequestView, rules: RequestRules) -> str | None:
+    """As OpenTelemetry's `user_agent.synthetic.type`."""
+    agent = view.variables.get("HTTP_USER_AGENT")
+    return kind_of_robot(str(agent)[:MAX_TEXT]) if agent else None
+
+
+@lru_cache(maxsize=512)
+def kind_of_robot(user_agent: str) -> str | None:
+    """`bot` for crawlers and previews, `test` for monitoring and health checks; None for browsers and programs."""
+    if _MONITORS.search(user_agent):
+        return "test"
+    return "bot" if _BOTS.search(user_agent) else None
 
 
 READERS: dict[str, _Read] = {
@@ -379,8 +475,18 @@ def _posthog_id(name: str, value: str) -> object:
     return state.get("$device_id") if identified else state.get("distinct_id") or state.get("$device_id")
 
 
-BROWSER_IDS: dict[str, Callable[[str, str], object]] = {
-    "ajs_anonymous_id": _segment_id,
-    "AMP_": _amplitude_id,
-    "ph_": _posthog_id,
+_ReadCookie = Callable[[str, str], object]
+BROWSER_IDS: dict[BrowserLibrary, tuple[str, _ReadCookie]] = {
+    "segment": ("ajs_anonymous_id", _segment_id),
+    "amplitude": ("AMP_", _amplitude_id),
+    "posthog": ("ph_", _posthog_id),
 }
+
+
+@lru_cache(maxsize=16)
+def _cookie_readers(options: AnonymousIdOptions) -> dict[str, _ReadCookie]:
+    """What reads an id, by how its cookie's name begins; the first is preferred."""
+    readers = {prefix: read for name, (prefix, read) in BROWSER_IDS.items() if name in options.adopt}
+    if options.cookie is not None:
+        readers[options.cookie] = lambda name, value: value if name == options.cookie else None
+    return readers

@@ -1,6 +1,6 @@
 """The request scope: what a call made during a request knows, found through one ContextVar.
 
-Knows no framework: a `Reader` says how one is asked. A scope is cheap to make and reads nothing until a call is made.
+Knows no framework: a `Reader` (reader.py) says how one is asked. A scope is cheap to make and reads nothing until a call is made.
 It compares by identity, because asgiref carries a ContextVar back from a thread only when the value differs. No token
 crosses a hook: `bind` answers what was bound before, and `unbind` puts that back.
 """
@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from threading import get_ident
 from typing import Any, ParamSpec, TypeVar
 
@@ -22,24 +21,11 @@ import orjson
 
 from itly_core.client import PENDING, Pending
 
-from .request import RequestRules, RequestView, adopted_id, facts
+from .reader import UNREADABLE, Reader, Reading
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Resume = Callable[[str | None], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """How a framework's request is read.
-
-    view: the request as neutral facts need it. user_id: who is signed in at this moment, without side effects; None for
-    nobody, PENDING when only awaiting could tell. Both may raise: then nothing is known.
-    """
-
-    view: Callable[[Any], RequestView]
-    user_id: Callable[[Any], str | Pending | None]
-    rules: RequestRules
 
 
 class Scope:
@@ -49,16 +35,29 @@ class Scope:
     longer refers to the request.
     """
 
-    __slots__ = ("_anonymous_id", "_context", "_encoded", "_held", "_reader", "_request", "_user_id", "owner")
+    __slots__ = (
+        "_aliased",
+        "_encoded",
+        "_held",
+        "_random_id",
+        "_read_by",
+        "_reader",
+        "_reading",
+        "_request",
+        "_user_id",
+        "owner",
+    )
 
     def __init__(self, request: Any, reader: Reader) -> None:
         self.owner = get_ident()
         self._request: Any = request  # None once closed
         self._reader = reader
-        self._context: dict[str, Any] | None = None
+        self._reading: Reading | None = None
+        self._read_by = 0  # the thread that is about it
         self._encoded: bytes | None = None
         self._user_id: str | Pending | None = PENDING  # as last seen; PENDING also before anyone asked
-        self._anonymous_id: str | None = None
+        self._random_id: str | None = None
+        self._aliased: str | None = None  # who the browser's id was joined with
         self._held: deque[Resume] | None = None
 
     # What the client asks
@@ -75,20 +74,27 @@ class Scope:
             self._user_id = None
         return self._user_id
 
+    def refusal(self) -> str | None:
+        """Why calls of this request are not taken, as one word; None when they are."""
+        return (self._reading or self._read()).refusal
+
     def anonymous_id(self) -> str | None:
-        """The browser's adopted id. Without one, and when nobody is signed in: a random one, the same for all calls."""
-        self._read()
-        if self._anonymous_id is None and self._user_id is None:
-            self._anonymous_id = str(uuid.uuid4())
-        return self._anonymous_id
+        """The browser's id. Without one, and when nobody is signed in: a random one, the same for all calls."""
+        found = (self._reading or self._read()).browser_id or self._random_id
+        if found is None and self._user_id is None:
+            found = self._random_id = str(uuid.uuid4())
+        return found
 
     def context(self) -> Mapping[str, Any]:
-        return self._read()
+        return (self._reading or self._read()).context
 
     def encoded_context(self) -> bytes:
-        if self._encoded is None:
-            self._encoded = orjson.dumps(self._read())
-        return self._encoded
+        encoded = self._encoded
+        if encoded is None:
+            encoded = orjson.dumps(self.context())
+            if self._reading is not None:  # else it is being read
+                self._encoded = encoded
+        return encoded
 
     def hold(self, resume: Resume) -> None:
         """Keep a call until the user is known. One thread may hold while another releases: each is resumed once."""
@@ -137,22 +143,32 @@ class Scope:
     @property
     def is_empty(self) -> bool:
         """Closed before anything was read: it knows nothing any more."""
-        return self._request is None and self._context is None
+        return self._request is None and self._reading is None
 
-    def _read(self) -> dict[str, Any]:
-        context = self._context
-        if context is None:
-            request = self._request
-            context = {}
-            if request is not None:
-                try:
-                    view = self._reader.view(request)
-                    context = facts(view, self._reader.rules)
-                    self._anonymous_id = adopted_id(view)
-                except Exception:  # noqa: BLE001  # half a request (a factory's, a test's): no facts
-                    pass
-            self._context = context
-        return context
+    def id_to_alias(self, user_id: str) -> str | None:
+        """The browser's id, to be joined with this user now; None without one, and when it was joined before."""
+        found = (self._reading or self._read()).browser_id
+        if found is None or found == user_id or self._aliased == user_id:
+            return None
+        self._aliased = user_id
+        return found
+
+    @property
+    def id_to_keep(self) -> str | None:
+        """The random id of this request, if it was used and the browser may be given it."""
+        return self._random_id if self._reading is not None and self._reading.may_keep else None
+
+    def _read(self) -> Reading:
+        reading = self._reading
+        if reading is None:
+            request, ident = self._request, get_ident()
+            if request is None or self._read_by == ident:  # a context processor makes a call: it finds no context
+                return UNREADABLE
+            self._read_by = ident
+            reading = self._reader.read(request)
+            self._read_by = 0
+            self._reading = reading
+        return reading
 
 
 _current: ContextVar[Scope | None] = ContextVar("itly_scope", default=None)

@@ -31,6 +31,7 @@ from itly_core.settings import (
     unbuildable,
 )
 
+from .reader import VisitorOptions
 from .request import RequestRules
 
 Flush = Literal["after_response", "before_response"]
@@ -46,13 +47,15 @@ class WebOptions:
 
     package: import name of the generated package. sources: {name: file, folder, URL, or a mapping}, for pulling.
     flush: when a request waits for delivery; None: never, except on a serverless host, where "before_response" is used.
-    flush_timeout: most seconds it waits.
+    flush_timeout: most seconds it waits. after_commit: calls made in a database transaction wait for its end, and vanish
+    with a rollback; Django only.
     """
 
     package: str = "itly"
     sources: Mapping[str, Any] = field(default_factory=dict)
     flush: Flush | None = None
     flush_timeout: float = 1.0
+    after_commit: bool = False
 
     def __post_init__(self) -> None:
         if not all(part.isidentifier() and not keyword.iskeyword(part) for part in self.package.split(".")):
@@ -72,10 +75,11 @@ class Settings:
 
     web: WebOptions
     rules: RequestRules
+    visitor: VisitorOptions
     options: Options
 
 
-GROUPS: dict[str, type] = {"web": WebOptions, "rules": RequestRules, "options": Options}
+GROUPS: dict[str, type] = {"web": WebOptions, "rules": RequestRules, "visitor": VisitorOptions, "options": Options}
 # Keys at the top that are short for one inside another.
 SHORT = {"SPOOL_DIR": ("DELIVERY", "spool_dir"), "SHUTDOWN_TIMEOUT": ("DELIVERY", "shutdown_timeout")}
 

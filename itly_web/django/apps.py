@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_in
 from django.core import checks
 from django.core.signals import request_finished, setting_changed
 from django.utils.translation import gettext_lazy as _
@@ -32,7 +33,11 @@ class ItlyConfig(AppConfig):
         checks.register(check_deployment, TAG, deploy=True)
         request_finished.connect(self._request_finished, dispatch_uid=f"{self.label}.request_finished", weak=False)
         setting_changed.connect(self._setting_changed, dispatch_uid=f"{self.label}.setting_changed", weak=False)
+        user_logged_in.connect(self._signed_in, dispatch_uid=f"{self.label}.signed_in", weak=False)
         self.integration.hook()
+
+    def _signed_in(self, *, user: Any, request: Any = None, **_: Any) -> None:
+        self.integration.signed_in(request, user)
 
     def _request_finished(self, **_: Any) -> None:
         self.integration.after_response()

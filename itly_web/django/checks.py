@@ -6,6 +6,7 @@ They run before most management commands, so nothing here may raise: a package t
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,8 @@ from itly_core.package import Package
 from itly_core.settings import Problem
 from itly_core.testing import Recorder
 
-from ..settings import Settings, parse
+from .. import uwsgi
+from ..settings import Settings, is_serverless, parse
 from .integration import find_package, is_test_run, package_name, project_directory, settings_mapping
 
 TAG = "itly"
@@ -32,13 +34,17 @@ IDS = {"mapping": "itly.E001", "unknown": "itly.E002", "value": "itly.E004"}
 
 
 def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """E001, E002, E004, W005: `settings.ITLY` as a whole."""
+    """E001, E002, E004, W004, W005, W006: `settings.ITLY` as a whole, and the server."""
     found, problems = _parsed()
     messages: list[CheckMessage] = [
         Error(problem.message, hint=_hint(problem), id=IDS[problem.kind]) for problem in problems
     ]
     if found is not None and not found.options.disabled:
         messages.extend(_check_proxies(found))
+        messages.extend(Warning(text, hint=_UWSGI, id="itly.W004") for text in uwsgi.found_here())
+        if found.rules.ip == "full" and found.visitor.consent is None:
+            text = "ITLY['IP'] is 'full', and no ITLY['CONSENT'] says which visitors agreed to it."
+            messages.append(Warning(text, hint="Name a CONSENT callable, or keep IP 'truncated'.", id="itly.W006"))
     return messages
 
 
@@ -92,9 +98,19 @@ def check_middleware(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 def check_deployment(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """E003 (`check --deploy`): production without anywhere to send to."""
+    """E003, W008 (`check --deploy`): production without anywhere to send to, or on a host that freezes."""
     found, _ = _parsed()
-    if found is None or found.options.disabled or found.options.is_development or found.options.destinations.enabled():
+    if found is None or found.options.disabled:
+        return []
+    if found.web.flush is None and is_serverless(os.environ):
+        text = "This host may freeze a process when its response is out: each request with events waits for delivery."
+        hint = "Set ITLY['FLUSH'] to 'before_response' if that is meant, and ITLY['FLUSH_TIMEOUT'] to what it may cost."
+        return [Warning(text, hint=hint, id="itly.W008"), *_check_destinations(found)]
+    return _check_destinations(found)
+
+
+def _check_destinations(found: Settings) -> list[CheckMessage]:
+    if found.options.is_development or found.options.destinations.enabled():
         return []
     hint = 'Name one, as in ITLY = {"DESTINATIONS": {"segment": {"write_key": ...}}}, or set ITLY["DISABLED"].'
     return [Error("ITLY['DESTINATIONS'] has no destination that is on: events go nowhere.", hint=hint, id="itly.E003")]
@@ -163,6 +179,7 @@ def _check_spool(package: Package, found: Settings) -> Iterator[CheckMessage]:
         yield Warning(text, hint=hint, id="itly.W007")
 
 
+_UWSGI = "See docs/django.md, uWSGI."
 _PULL = "Generate it anew: python manage.py itly_pull"
 
 

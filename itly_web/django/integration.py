@@ -20,11 +20,14 @@ from itly_core.log import Log
 from itly_core.package import Disabled, Package
 from itly_core.testing import Recorder
 
+from ..reader import Reader, resolver
 from ..request import RequestView
 from ..runner import is_pytest
-from ..scope import Reader, current
+from ..scope import Scope, current
 from ..settings import Flush, Settings, read
-from .user import user_id
+from ..uwsgi import warn_about_uwsgi
+from .commit import AfterCommit
+from .user import Users
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Active:
     settings: Settings
     client: Client | Disabled | None
     reader: Reader | None
+    users: Users
     flush: Flush | None
     log: Log
 
@@ -113,6 +117,20 @@ class Integration:
         except Exception as exc:  # noqa: BLE001  # the response is the application's
             self.report("flushing before a response failed", exc)
 
+    def signed_in(self, request: Any, user: Any) -> None:
+        """Join what this browser did before with the user it turns out to be. Never raises."""
+        try:
+            active = self.active()
+            if isinstance(active.client, Client) and active.settings.visitor.identify_on_login:
+                scope = current()
+                if scope is None and request is not None and active.reader is not None:  # without the middleware
+                    scope = Scope(request, active.reader)
+                user_id = active.users.id_of(user)
+                if scope is not None and user_id is not None and (previous := scope.id_to_alias(user_id)):
+                    active.client.alias(user_id, previous)
+        except Exception as exc:  # noqa: BLE001  # signing in is the application's
+            self.report("a sign-in could not be told", exc)
+
     def _make(self) -> Active:
         with self._lock:
             if self._active is not None:
@@ -132,9 +150,17 @@ class Integration:
         if package is not None:
             delivery = Recorder() if is_test else None
             client = package.start(given.options, scope=current, delivery=delivery)
+            if given.web.after_commit and isinstance(client, Client):
+                client.delivery = AfterCommit(client.delivery)
             self._ask_us(package)
-        reader = Reader(request_view, user_id, given.rules) if isinstance(client, Client) else None
-        return Active(given, client, reader, given.web.flush_when(), Log(given.options.logger))
+        log = Log(given.options.logger)
+        warn_about_uwsgi(log)
+        users = Users(given.visitor)
+        reader = None
+        if isinstance(client, Client):
+            find = resolver(given.visitor, users.user_id)
+            reader = Reader(request_view, find, given.rules, given.visitor, log)
+        return Active(given, client, reader, users, given.web.flush_when(), log)
 
     def _ask_us(self, package: Package | None) -> None:
         if package is not None and package is not self._package:  # what a test has put in our place stays there

@@ -10,10 +10,11 @@ from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.http import FileResponse, HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
 
+from ..request import may_set_cookie
 from ..scope import Scope, bind, is_bound_to, unbind
 from .integration import Integration
-from .user import user_id_async
 
 
 class ItlyMiddleware:
@@ -54,6 +55,8 @@ class ItlyMiddleware:
         try:
             response = self.get_response(request)
             is_streaming = visit.goes_on_in(response)
+            if scope.id_to_keep is not None:
+                visit.give_id(response)
             return response  # type: ignore[no-any-return]
         finally:
             unbind(scope, previous)
@@ -72,6 +75,8 @@ class ItlyMiddleware:
             response = await self.get_response(request)
             is_streaming = visit.goes_on_in(response)
             await visit.settle(is_last=not is_streaming)
+            if scope.id_to_keep is not None:
+                visit.give_id(response)
             return response  # type: ignore[no-any-return]
         finally:  # nothing is awaited here: a visitor who left cancels this coroutine
             unbind(scope, previous)
@@ -104,6 +109,24 @@ class _Visit:
             return False
         return True
 
+    def give_id(self, response: Any) -> None:
+        """Have the browser keep the id its calls carried, where the response is for this visitor alone."""
+        options = self.integration.active().settings.rules.anonymous_id
+        try:
+            if options.cookie is None or not may_set_cookie(response.get("Cache-Control", "")):
+                return
+            response.set_cookie(
+                options.cookie,
+                self.scope.id_to_keep,
+                max_age=options.max_age,
+                secure=self.request.is_secure() if options.secure is None else options.secure,
+                httponly=True,
+                samesite=options.samesite,
+            )
+            patch_vary_headers(response, ("Cookie",))
+        except Exception as exc:  # noqa: BLE001  # the response is the application's
+            self.integration.report("the cookie of an anonymous id could not be set", exc)
+
     def end(self) -> None:
         self.scope.close()
         self.integration.before_response()
@@ -112,7 +135,7 @@ class _Visit:
         """Find the user of calls that wait for one; at the last occasion, flush where the settings say so."""
         if self.scope.is_waiting:
             try:
-                user_id = await user_id_async(self.request)
+                user_id = await self.integration.active().users.user_id_async(self.request)
             except Exception as exc:  # noqa: BLE001  # a broken session is the application's to report
                 self.integration.report("the user of a request could not be read", exc)
                 user_id = None

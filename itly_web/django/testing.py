@@ -17,6 +17,7 @@ from django.apps import apps
 from itly_core.call import Call
 from itly_core.testing import Recorder
 
+from .commit import AfterCommit
 from .integration import Integration
 
 
@@ -29,6 +30,7 @@ def recorder() -> Recorder:
     app: Any = apps.get_app_config("itly_web_django")
     integration: Integration = app.integration
     found = getattr(integration.active().client, "delivery", None)
+    found = found.delivery if isinstance(found, AfterCommit) else found
     if not isinstance(found, Recorder):
         raise AssertionError("no calls are recorded: run under `manage.py test` or pytest, with a generated package")
     return found

@@ -18,44 +18,52 @@ from django.utils.functional import LazyObject, empty
 
 from itly_core.client import PENDING, Pending
 
+from ..reader import VisitorOptions, id_text
+
 CACHES = ("_cached_user", "_acached_user")  # where django.contrib.auth's middleware keeps a user it has read
 
 
-def user_id(request: HttpRequest) -> str | Pending | None:
-    """The primary key of the signed-in user as text; PENDING in an async view whose user is not read yet.
+class Users:
+    """Finds the user of a request as the settings say."""
 
-    A user set on the request counts before one read from the session: `login()` and Django REST framework set it.
-    """
-    user = getattr(request, "user", None)
-    if not isinstance(user, LazyObject):
-        return id_of(user)
-    found = _loaded(request, user)
-    if found is not None:
-        return id_of(found)
-    if _in_event_loop():
-        return PENDING
-    return id_of(_read_quietly(request, user))
+    __slots__ = ("_is_lazy", "_key", "_make")
 
+    def __init__(self, options: VisitorOptions) -> None:
+        self._is_lazy = options.user_resolution == "lazy"
+        self._key = options.user_id if isinstance(options.user_id, str) else "pk"
+        self._make = options.user_id if callable(options.user_id) else None
 
-async def user_id_async(request: HttpRequest) -> str | None:
-    """The same where awaiting is possible: never PENDING."""
-    found = user_id(request)
-    if not isinstance(found, Pending):
-        return found
-    return await sync_to_async(_user_id_in_thread)(request)
+    def user_id(self, request: HttpRequest) -> str | Pending | None:
+        """The id of the signed-in user as text; PENDING in an async view whose user is not read yet.
 
+        A user set on the request counts before one read from the session: `login()` and Django REST framework set it.
+        """
+        user = getattr(request, "user", None)
+        if isinstance(user, LazyObject):
+            found = _loaded(request, user)
+            if found is None and self._is_lazy:
+                if _in_event_loop():
+                    return PENDING
+                found = _read_quietly(request, user)
+            user = found
+        return self.id_of(user)
 
-def _user_id_in_thread(request: HttpRequest) -> str | None:
-    found = user_id(request)
-    return None if isinstance(found, Pending) else found
+    def id_of(self, user: Any) -> str | None:
+        """The id of a user object; None for nobody."""
+        if user is None or not getattr(user, "is_authenticated", True):
+            return None
+        return id_text(getattr(user, self._key, None) if self._make is None else self._make(user))
 
+    async def user_id_async(self, request: HttpRequest) -> str | None:
+        """The same where awaiting is possible: never PENDING."""
+        found = self.user_id(request)
+        if not isinstance(found, Pending):
+            return found
+        return await sync_to_async(self._user_id_in_thread)(request)
 
-def id_of(user: Any) -> str | None:
-    """The id of a user object; None for nobody."""
-    if user is None or not getattr(user, "is_authenticated", True):
-        return None
-    key = getattr(user, "pk", None)
-    return None if key is None else str(key)
+    def _user_id_in_thread(self, request: HttpRequest) -> str | None:
+        found = self.user_id(request)
+        return None if isinstance(found, Pending) else found
 
 
 def _loaded(request: HttpRequest, user: LazyObject[Any]) -> Any:

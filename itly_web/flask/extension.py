@@ -18,15 +18,18 @@ from flask import Config, Flask, Request, Response, current_app, request
 
 from itly_core.client import Client
 from itly_core.errors import ConfigError, NotLoaded
+from itly_core.log import Log
 from itly_core.options import Options
 from itly_core.package import Disabled, Package
 
 from .. import scope as scopes
-from ..request import RequestView
+from ..reader import Reader, resolver
+from ..request import RequestView, may_set_cookie
 from ..runner import is_pytest
-from ..scope import Reader, Scope
+from ..scope import Scope
 from ..settings import Settings, in_dict, read
-from .user import user_id
+from ..uwsgi import warn_about_uwsgi
+from .user import Users
 
 if TYPE_CHECKING:
     from itly_core.testing import Recorder
@@ -73,6 +76,9 @@ class Itly:
         app.teardown_request(state.end_request)
         if state.settings.web.flush_when() is not None:
             app.after_request(state.flush_response)
+        if state.settings.rules.anonymous_id.cookie is not None:
+            app.after_request(state.give_id)
+        _hear_of_sign_ins(app, state)
 
 
 class AppState:
@@ -84,7 +90,10 @@ class AppState:
         self._is_settled = False  # whether TESTING and DEBUG were looked at by a call
         self._made_for = self._circumstances()
         self.settings = self._read_settings()
-        self._reader = Reader(view, user_id, self.settings.rules)
+        self._log = Log(self.settings.options.logger)
+        self._users = Users(self.settings.visitor)
+        find = resolver(self.settings.visitor, self._users.user_id)
+        self._reader = Reader(view, find, self.settings.rules, self.settings.visitor, self._log)
         self._recorder: Recorder | None = None
         self._client: Client | Disabled | None = None
         self.package = _generated_package(self.settings.web.package)
@@ -135,6 +144,37 @@ class AppState:
         except Exception:
             self._app.logger.exception("itly: the end of a request went wrong; the response is not touched")
 
+    def signed_in(self, app: Flask, user: Any, **_: Any) -> None:
+        """Flask-Login's signal: join what this browser did before with the user it turns out to be."""
+        try:
+            scope, client = self.scope(), self.client()
+            user_id = self._users.id_of(user)
+            if scope is not None and user_id is not None and (previous := scope.id_to_alias(user_id)):
+                client.alias(user_id, previous)
+        except Exception as exc:  # noqa: BLE001  # signing in is the application's
+            self._log.exception("a sign-in could not be told", exc)
+
+    def give_id(self, response: Response) -> Response:
+        """after_request: have the browser keep the id its calls carried, where the response is for it alone."""
+        scope = self._called_scope()
+        options = self.settings.rules.anonymous_id
+        if options.cookie is None or scope is None or scope.id_to_keep is None:
+            return response
+        try:
+            if may_set_cookie(response.headers.get("Cache-Control", "")):
+                response.set_cookie(
+                    options.cookie,
+                    scope.id_to_keep,
+                    max_age=options.max_age,
+                    secure=request.is_secure if options.secure is None else options.secure,
+                    httponly=True,
+                    samesite=options.samesite,
+                )
+                response.vary.add("Cookie")
+        except Exception as exc:  # noqa: BLE001  # the response is the application's
+            self._log.exception("the cookie of an anonymous id could not be set", exc)
+        return response
+
     def flush_response(self, response: Response) -> Response:
         """after_request: wait for delivery, a bounded time, before or after the body is sent.
 
@@ -183,6 +223,7 @@ class AppState:
                 self._start(package)
             if self._recorder is None and not _leads_somewhere(self.settings.options):
                 self._app.logger.warning("itly: events go nowhere: ITLY['DESTINATIONS'] names no destination")
+            warn_about_uwsgi(self._log)
             self._is_settled = True
 
     def _start(self, package: Package) -> None:
@@ -215,6 +256,16 @@ def view(request: Request) -> RequestView:
         route=lambda: request.url_rule.rule if request.url_rule is not None else None,
         scheme=lambda: request.scheme,
     )
+
+
+def _hear_of_sign_ins(app: Flask, state: AppState) -> None:
+    if not state.settings.visitor.identify_on_login:
+        return
+    try:
+        from flask_login.signals import user_logged_in  # type: ignore[import-untyped]
+    except ImportError:  # not used here
+        return
+    user_logged_in.connect(state.signed_in, sender=app)  # weak: the app holds its state, and nothing else shall
 
 
 def _request() -> Request | None:
@@ -288,7 +339,12 @@ def _settings(config: Config, *, is_debug: bool, needs_keys: bool) -> Settings:
 
     if isinstance(given, Mapping):
         given = _merged(given, alone)
-    return read(given, is_debug=is_debug, needs_keys=needs_keys, spell=spelled)
+    settings = read(given, is_debug=is_debug, needs_keys=needs_keys, spell=spelled)
+    if settings.web.after_commit:
+        raise ConfigError(
+            f"{spelled('AFTER_COMMIT')} is for Django: make calls after the commit yourself", key="AFTER_COMMIT"
+        )
+    return settings
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,8 @@ import flask.globals
 from flask import Request, current_app, g, has_request_context
 from flask.sessions import SessionMixin
 
+from ..reader import VisitorOptions, id_text
+
 LOADING_KEY = "itly.is_loading_user"
 SEEN_KEY = "itly.user_id"
 
@@ -22,31 +24,61 @@ SEEN_KEY = "itly.user_id"
 _context: Any = flask.globals.request_ctx if "request_ctx" in vars(flask.globals) else flask.globals.app_ctx
 
 
-def user_id(request: Request) -> str | None:
-    """The id of who is signed in at this moment, as Flask-Login has it (`get_id()`); None for nobody.
+class Users:
+    """Finds the user of a request as the settings say."""
 
-    Without a request context (a thread that took only the scope along) it is the one seen last.
-    """
-    environ = request.environ
-    if not has_request_context():
-        return environ.get(SEEN_KEY)
-    # Reading attributes through Flask's proxies would take most of the time this takes.
-    user = getattr(g._get_current_object(), "_login_user", None)
-    if user is not None:
-        found = _id_of(user)
-    else:
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
-        manager = getattr(app, "login_manager", None)
-        found = _kept_id(manager, request) if manager is not None else None
-    environ[SEEN_KEY] = found
-    return found
+    __slots__ = ("_is_lazy", "_key", "_make")
+
+    def __init__(self, options: VisitorOptions) -> None:
+        self._is_lazy = options.user_resolution == "lazy"
+        self._key = options.user_id if isinstance(options.user_id, str) else None
+        self._make = options.user_id if callable(options.user_id) else None
+
+    @property
+    def _needs_user(self) -> bool:
+        """Whether the id is made of the user object, and not the one that Flask-Login keeps."""
+        return self._key is not None or self._make is not None
+
+    def user_id(self, request: Request) -> str | None:
+        """The id of who is signed in at this moment, as Flask-Login has it (`get_id()`); None for nobody.
+
+        Without a request context (a thread that took only the scope along) it is the one seen last.
+        """
+        environ = request.environ
+        if not has_request_context():
+            return environ.get(SEEN_KEY)
+        # Reading attributes through Flask's proxies would take most of the time this takes.
+        user = getattr(g._get_current_object(), "_login_user", None)
+        found = None
+        if user is not None:
+            found = self.id_of(user)
+        elif self._is_lazy:
+            app = current_app._get_current_object()  # type: ignore[attr-defined]
+            manager = getattr(app, "login_manager", None)
+            if manager is not None:
+                found = self._loaded_id(manager, request) if self._needs_user else _kept_id(manager, request)
+        environ[SEEN_KEY] = found
+        return found
+
+    def id_of(self, user: Any) -> str | None:
+        """The id of a user object; None for nobody."""
+        if getattr(user, "is_authenticated", True) is not True:
+            return None
+        if self._make is not None:
+            return id_text(self._make(user))
+        return id_text(user.get_id() if self._key is None else getattr(user, self._key, None))
+
+    def _loaded_id(self, manager: Any, request: Request) -> str | None:
+        """Flask-Login's id leads to the user, whom the site's own loader reads; nobody is told."""
+        kept = _kept_id(manager, request)
+        user = manager._user_callback(kept) if kept is not None and manager._user_callback is not None else None
+        return None if user is None else self.id_of(user)
 
 
 def _id_of(user: Any) -> str | None:
     if getattr(user, "is_authenticated", True) is not True:
         return None
-    found = user.get_id()
-    return None if found is None else str(found)
+    return id_text(user.get_id())
 
 
 def _kept_id(manager: Any, request: Request) -> str | None:

@@ -12,8 +12,9 @@ from typing import Any
 import site_events as itly
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth import get_user_model, login, logout
+from django.db import transaction
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
-from django.views.decorators.cache import cache_page
+from django.views.decorators.cache import cache_control, cache_page
 from django.views.decorators.csrf import csrf_exempt
 
 from itly_web.scope import copy_scope
@@ -250,3 +251,33 @@ def stats(request: HttpRequest) -> JsonResponse:
 def headers(request: HttpRequest) -> HttpResponse:
     """What Django itself makes of the request."""
     return HttpResponse(json.dumps(sorted(request.META.get(name, "") for name in ("HTTP_HOST", "QUERY_STRING"))))
+
+
+@view
+def rolled_back(request: HttpRequest) -> HttpResponse:
+    with transaction.atomic():
+        itly.seen("user-1", where="kept")
+        try:
+            with transaction.atomic():
+                itly.seen("user-1", where="savepoint rolled back")
+                raise RuntimeError("on purpose")
+        except RuntimeError:
+            pass
+    itly.seen("user-1", where="outside")
+    with transaction.atomic():
+        itly.seen("user-1", where="rolled back")
+        transaction.set_rollback(True)
+    return HttpResponse("rolled back")
+
+
+@view
+@cache_control(private=True)
+def private(request: HttpRequest) -> HttpResponse:
+    itly.seen(where="private")
+    return HttpResponse("private")
+
+
+@view
+@cache_control(private=True)
+def private_plain(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("private")

@@ -92,6 +92,13 @@ def add_routes(app: Flask) -> None:
         itly.seen(where="whoever")
         return "whoever"
 
+    @app.get("/private-whoever")
+    def private_whoever() -> Response:
+        import itly
+
+        itly.seen(where="whoever")
+        return Response("whoever", headers={"Cache-Control": "private"})
+
     @app.get("/greeting")
     def greeting() -> str:
         import itly

@@ -431,7 +431,9 @@ def test_scenario_29_the_body_stays_the_views_own(create_app: CreateApp) -> None
     ],
     ids=["path", "user agent", "referrer", "host", "language", "forwarded", "cookies"],
 )
-def test_scenario_31_hostile_requests_are_answered_as_ever(create_app: CreateApp, path: str, headers: dict[str, str]) -> None:
+def test_scenario_31_hostile_requests_are_answered_as_ever(
+    create_app: CreateApp, path: str, headers: dict[str, str]
+) -> None:
     app = create_app()
     answer = app.test_client(use_cookies=False).get(path, headers=headers)
 

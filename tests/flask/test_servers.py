@@ -89,7 +89,9 @@ def test_scenario_8_a_worker_told_to_stop_delivers_what_it_accepted(serve: Calla
     assert [event["event_properties"]["where"] for event in sink.wait_for(1)] == ["last"]
 
 
-def test_scenario_13_no_byte_of_a_response_waits_for_a_vendor_that_stalls(serve: Callable[..., Any], sink: LocalSink) -> None:
+def test_scenario_13_no_byte_of_a_response_waits_for_a_vendor_that_stalls(
+    serve: Callable[..., Any], sink: LocalSink
+) -> None:
     sink.script(delay_s=8.0)
     with serve("gunicorn") as server:
         seconds = [
@@ -112,7 +114,9 @@ def test_a_response_is_the_same_to_the_byte_with_and_without_the_extension(
     assert with_extension == without
 
 
-def test_scenario_11_before_response_delivers_before_the_answer_is_there(serve: Callable[..., Any], sink: LocalSink) -> None:
+def test_scenario_11_before_response_delivers_before_the_answer_is_there(
+    serve: Callable[..., Any], sink: LocalSink
+) -> None:
     with serve("gunicorn", FLUSH="before_response", FLUSH_TIMEOUT=5) as server:
         requests.get(f"{server.url}/seen/frozen", timeout=10)
 

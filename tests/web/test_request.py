@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import orjson
 import pytest
@@ -14,7 +16,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from itly_core.errors import ConfigError
-from itly_web.request import RequestRules, RequestView, adopted_id, client_ip, facts, preferred_language
+from itly_core.log import Log
+from itly_web.reader import Reader, Reading, VisitorOptions
+from itly_web.request import (
+    AnonymousIdOptions,
+    RequestRules,
+    RequestView,
+    browser_id,
+    client_ip,
+    facts,
+    kind_of_robot,
+    may_set_cookie,
+    preferred_language,
+    refusal,
+)
 
 RULES = RequestRules()
 
@@ -269,8 +284,173 @@ def test_scenario_60_global_privacy_control_withholds_whatever_tells_people_apar
         HTTP_COOKIE="ajs_anonymous_id=abc",
     )
 
-    assert facts(asked, RULES) == {"method": "GET", "path": "/a", "user_agent": "Mozilla/5.0"}
-    assert adopted_id(asked) is None
+    found = read(asked)
+    assert found.context == {"method": "GET", "path": "/a", "user_agent": "Mozilla/5.0"}
+    assert (found.browser_id, found.may_keep, found.refusal) == (None, False, None)
+
+
+def read(asked: RequestView, rules: RequestRules = RULES, log: Log | None = None, **visitor: Any) -> Reading:
+    options = VisitorOptions(**visitor)
+    return Reader(lambda request: request, lambda request: None, rules, options, log or Log()).read(asked)
+
+
+@pytest.mark.parametrize(
+    ("headers", "rules", "expected"),
+    [
+        ({"HTTP_SEC_GPC": "1"}, RequestRules(gpc_action="drop"), "privacy"),
+        ({"HTTP_SEC_GPC": "1"}, RequestRules(gpc_action="ignore"), None),
+        ({"HTTP_SEC_GPC": "0"}, RequestRules(gpc_action="drop"), None),
+        ({"HTTP_DNT": "1"}, RULES, None),
+        ({"HTTP_DNT": "1"}, RequestRules(dnt_action="drop"), "privacy"),
+        ({"HTTP_DNT": "1", "HTTP_SEC_GPC": "1"}, RequestRules(dnt_action="drop"), "privacy"),
+    ],
+)
+def test_scenario_60_a_wish_for_privacy_is_met_as_the_settings_say(
+    headers: dict[str, str], rules: RequestRules, expected: str | None
+) -> None:
+    found = read(view("/a", HTTP_COOKIE="ajs_anonymous_id=abc", **headers), rules)
+
+    assert found.refusal == expected
+    if expected is None:
+        assert found.browser_id == "abc"
+
+
+def test_do_not_track_can_anonymize_too() -> None:
+    asked = view("/a", HTTP_DNT="1", HTTP_COOKIE="ajs_anonymous_id=abc", REMOTE_ADDR="203.0.113.7")
+    found = read(asked, RequestRules(dnt_action="anonymize"))
+
+    assert (found.browser_id, dict(found.context)) == (None, {"method": "GET", "path": "/a"})
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "expected"),
+    [
+        ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "bot"),
+        ("Mozilla/5.0 (compatible; bingbot/2.0)", "bot"),
+        ("facebookexternalhit/1.1", "bot"),
+        ("Screaming Frog SEO Spider/19.0", "bot"),
+        ("kube-probe/1.29", "test"),
+        ("Mozilla/5.0+(compatible; UptimeRobot/2.0)", "test"),
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36", None),
+        ("Mozilla/5.0 (Linux; Android 13; CUBOT P80) AppleWebKit/537.36", None),
+        ("python-httpx/0.27", None),
+        ("curl/8.0", None),
+    ],
+)
+def test_scenario_61_robots_are_told_from_browsers_and_from_customers_programs(
+    user_agent: str, expected: str | None
+) -> None:
+    assert kind_of_robot(user_agent) == expected
+    assert fact("synthetic", HTTP_USER_AGENT=user_agent) == expected
+    assert fact("synthetic", RequestRules(bots="off"), HTTP_USER_AGENT=user_agent) is None
+    dropped = refusal(view("/a", HTTP_USER_AGENT=user_agent), RequestRules(bots="drop"))
+    assert dropped == (None if expected is None else "bot")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/healthz", "excluded_path"),
+        ("/health/", "excluded_path"),
+        ("/static/app.js", "excluded_path"),
+        ("/healthy-food/", None),
+        ("/shop/static/", None),
+        ("/", None),
+    ],
+)
+def test_scenario_61_health_checks_and_files_make_no_calls(path: str, expected: str | None) -> None:
+    assert refusal(view(path), RULES) == expected
+    assert refusal(view(path), RequestRules(exclude_paths=())) is None
+
+
+def test_an_excluded_path_that_is_no_pattern_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"exclude_paths holds '\(', which is no regular expression"):
+        RequestRules(exclude_paths=("(",))
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("granted", Reading(None, {"method": "GET", "path": "/a", "ip": "203.0.113.0"}, "abc", may_keep=True)),
+        ("unknown", Reading(None, {"method": "GET", "path": "/a"})),
+        ("denied", Reading("consent")),
+        (None, Reading("consent")),
+        (RuntimeError("on purpose"), Reading("consent")),
+    ],
+)
+def test_without_consent_nothing_leaves_that_tells_people_apart(answer: Any, expected: Reading) -> None:
+    def consent(request: Any) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    asked = view("/a", HTTP_COOKIE="ajs_anonymous_id=abc", REMOTE_ADDR="203.0.113.7")
+
+    assert read(asked, log=Log(Silent()), consent=consent) == expected
+
+
+class Silent:
+    """A logger that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def debug(self, message: str) -> None:
+        self.lines.append(message)
+
+    info = warn = error = debug
+
+
+def test_scenario_46_context_processors_add_facts_and_their_mistakes_cost_only_themselves() -> None:
+    def broken(request: Any) -> Any:
+        raise RuntimeError("on purpose")
+
+    def slow(request: Any) -> Any:
+        time.sleep(0.06)
+        return {"plan": "pro"}
+
+    told = Silent()
+    processors = (broken, lambda request: None, slow, lambda request: {"tenant": UUID(int=1), "locale": "fr"})
+    found = read(view("/a", HTTP_ACCEPT_LANGUAGE="de"), log=Log(told), context_processors=processors)
+
+    expected = {"method": "GET", "path": "/a", "locale": "fr", "plan": "pro", "tenant": str(UUID(int=1))}
+    assert found.context == expected
+    assert [("raised" in line, "takes more than 50 ms" in line) for line in told.lines] == [
+        (True, False),
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_scenario_60_a_context_processor_cannot_undo_a_wish_for_privacy() -> None:
+    found = read(view("/a", HTTP_SEC_GPC="1"), context_processors=(lambda request: {"ip": "203.0.113.7", "a": 1},))
+
+    assert found.context == {"method": "GET", "path": "/a", "a": 1}
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [("", False), ("max-age=60", False), ("public", False), ("private", True), ("max-age=0, No-Store", True)],
+)
+def test_scenario_59_only_a_private_response_may_carry_an_id(header: str, expected: bool) -> None:
+    assert may_set_cookie(header) is expected
+
+
+def test_a_cookie_of_our_own_counts_after_those_of_the_vendors() -> None:
+    options = AnonymousIdOptions(cookie="visitor")
+
+    assert browser_id(view(HTTP_COOKIE="visitor=mine"), options) == "mine"
+    assert browser_id(view(HTTP_COOKIE="visitor=mine; ajs_anonymous_id=theirs"), options) == "theirs"
+    assert browser_id(view(HTTP_COOKIE="visitor_2=other"), options) is None
+    assert browser_id(view(HTTP_COOKIE="ajs_anonymous_id=theirs"), AnonymousIdOptions(adopt=("posthog",))) is None
+
+
+@pytest.mark.parametrize(
+    "given", [{"cookie": "a b"}, {"cookie": ""}, {"max_age": 0}, {"samesite": "None", "secure": False}]
+)
+def test_a_cookie_that_browsers_refuse_is_refused_here(given: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        AnonymousIdOptions(**given)
 
 
 def amplitude(**state: Any) -> str:
@@ -309,7 +489,7 @@ def posthog(**state: Any) -> str:
     ],
 )
 def test_a_browser_id_is_adopted_from_the_vendors_own_cookies(cookies: str, expected: str | None) -> None:
-    assert adopted_id(view(HTTP_COOKIE=cookies)) == expected
+    assert browser_id(view(HTTP_COOKIE=cookies), AnonymousIdOptions()) == expected
 
 
 @pytest.mark.parametrize(
@@ -378,4 +558,4 @@ def test_scenario_31_nothing_in_a_request_can_raise_or_break_the_encoding(
 
     found = facts(asked, RequestRules(trusted_proxies=proxies, capture=capture))  # type: ignore[arg-type]
 
-    assert len(orjson.dumps([found, adopted_id(asked)])) < 20_000
+    assert len(orjson.dumps([found, browser_id(asked, AnonymousIdOptions())])) < 20_000

@@ -18,8 +18,9 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 
 from itly_core.client import PENDING
+from itly_web.reader import Reader
 from itly_web.request import RequestRules, RequestView
-from itly_web.scope import Reader, Scope, bind, bind_scope, copy_scope, current, is_bound_to, unbind
+from itly_web.scope import Scope, bind, bind_scope, copy_scope, current, is_bound_to, unbind
 
 
 class Request:
