@@ -13,7 +13,7 @@ demo: $(READY)
 	@$(BIN)/python sample_projects/demo.py
 
 test: lint
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 lint: $(READY)
 	@$(BIN)/ruff check

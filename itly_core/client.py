@@ -407,9 +407,13 @@ class Client:
         context = self._context
         if not context or kind != "track":
             return body
-        if not context.keys().isdisjoint(properties.keys()):  # two views: the shorter one is walked
-            return dumps_plain({**context, **orjson.loads(body)})
-        return body[:-1] + (self._context_json[1:] if body == b"{}" else b"," + self._context_json[1:])
+        if context.keys().isdisjoint(properties.keys()):  # two views: the shorter one is walked
+            below = self._context_json
+        else:
+            below = dumps_plain({key: value for key, value in context.items() if key not in properties})
+        if body == b"{}" or below == b"{}":
+            return below if body == b"{}" else body
+        return body[:-1] + b"," + below[1:]
 
     def _report(self, name: str, line: bytes, violations: tuple[Violation, ...]) -> bool:
         """Say that a call is invalid; whether it is delivered all the same."""

@@ -127,7 +127,9 @@ def _options(table: Mapping[str, Any], file: Path) -> Options:
     delivery = dict(given.get("delivery", {}))
     if "spool_dir" in table:
         if "spool_dir" in delivery:
-            raise ConfigError(f"{file}: tool.itly.spool_dir is given twice, the other time in delivery", key="spool_dir")
+            raise ConfigError(
+                f"{file}: tool.itly.spool_dir is given twice, the other time in delivery", key="spool_dir"
+            )
         delivery["spool_dir"] = table["spool_dir"]
     if isinstance(spool_dir := delivery.get("spool_dir", DEFAULT_SPOOL), str):
         delivery["spool_dir"] = file.parent / spool_dir

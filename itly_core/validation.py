@@ -214,7 +214,7 @@ def _extras(error: Any) -> list[str]:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(getattr(error, "message", None) or error).splitlines()[0]
+    return str(getattr(error, "message", None) or error).split("\n", 1)[0]
 
 
 _TYPED_LEAVES = frozenset({"string", "integer", "number", "boolean", "null"})
@@ -229,7 +229,7 @@ def is_typed_throughout(schema: Any) -> bool:
         return schema is False
     if "$ref" in schema or "prefixItems" in schema:  # up to draft 7 a $ref switches off what stands beside it
         return False
-    if "enum" in schema or "const" in schema:
+    if "enum" in schema:  # "const" says nothing in draft 4
         return True
     kinds = schema.get("type")
     kinds = {kinds} if isinstance(kinds, str) else set(kinds or ())
@@ -299,6 +299,7 @@ def _refuse_bad_patterns(schema: dict[str, Any]) -> None:
         for pattern in patterns:
             if isinstance(pattern, str):
                 try:
+                    re.compile(pattern)
                     hangs = backtracks_catastrophically(pattern)
                 except re.error as exc:
                     raise PlanError(f"pattern {pattern!r} is no regular expression here: {exc}") from exc

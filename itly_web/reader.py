@@ -62,12 +62,17 @@ class Reading(NamedTuple):
 UNREADABLE = Reading()
 
 
+def _nobody(request: Any) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Reader:
     """How a framework's request is read.
 
     view: the request as neutral facts need it. user_id: who is signed in at this moment, without side effects; None for
-    nobody, PENDING when only awaiting could tell. Both may raise: then nothing is known.
+    nobody, PENDING when only awaiting could tell. loaded_user_id: the same, of a user who was read already. All may raise:
+    then nothing is known.
     """
 
     view: Callable[[Any], RequestView]
@@ -75,6 +80,7 @@ class Reader:
     rules: RequestRules
     visitor: VisitorOptions = field(default_factory=VisitorOptions)
     log: Log = field(default_factory=Log)
+    loaded_user_id: Callable[[Any], str | Pending | None] = _nobody
 
     def read(self, request: Any) -> Reading:
         """Everything but the user, who may change while the request is handled. Never raises."""
@@ -136,10 +142,6 @@ def resolver(visitor: VisitorOptions, of_framework: FindUser) -> FindUser:
     if callable(how):
         return lambda request: id_text(how(request))
     return _nobody if how == "off" else of_framework
-
-
-def _nobody(request: Any) -> None:
-    return None
 
 
 def id_text(value: Any) -> str | None:

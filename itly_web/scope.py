@@ -27,6 +27,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Resume = Callable[[str | None], None]
 
+CARRIED = ("request_id", "campaign")  # the facts that follow a request into its tasks
+
 
 class Scope:
     """One request, as the client sees it (itly_core.client.Scope).
@@ -153,6 +155,26 @@ class Scope:
         self._aliased = user_id
         return found
 
+    def carried(self) -> dict[str, Any]:
+        """What a task that this request starts may know of it, as plain JSON: ids, request id and campaign; no address.
+
+        The user is named if somebody has read them already: starting a task must not cost a request a query.
+        """
+        reading = self._reading or self._read()
+        user_id = self._user_id
+        if self._request is not None and (user_id is PENDING or user_id is None):
+            try:
+                user_id = self._reader.loaded_user_id(self._request)
+            except Exception:  # noqa: BLE001  # a broken user model is the application's to report
+                user_id = None
+        found = {
+            "refusal": reading.refusal,
+            "user_id": None if isinstance(user_id, Pending) else user_id,
+            "anonymous_id": reading.browser_id or self._random_id,
+            **{name: reading.context.get(name) for name in CARRIED},
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
     @property
     def id_to_keep(self) -> str | None:
         """The random id of this request, if it was used and the browser may be given it."""
@@ -199,6 +221,20 @@ def is_bound_to(request: Any) -> bool:
     """Whether the current scope is this request's."""
     scope = _current.get()
     return scope is not None and scope.is_for(request)
+
+
+_finders: list[Callable[[], Scope | None]] = [current]
+
+
+def find_with(finder: Callable[[], Scope | None]) -> None:
+    """Have `here` ask this too: a framework that keeps its scopes elsewhere says where."""
+    if finder not in _finders:
+        _finders.append(finder)
+
+
+def here() -> Scope | None:
+    """The scope of the request or task being handled, in whichever framework."""
+    return next((scope for find in _finders if (scope := find()) is not None), None)
 
 
 @contextmanager

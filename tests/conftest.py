@@ -16,7 +16,10 @@ def sink() -> Iterator[LocalSink]:
     with LocalSink() as running:
         yield running
 
+
 # Times on a busy machine say nothing about the code.
 settings.register_profile("itly", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("itly")
-settings.register_profile("thorough", settings.get_profile("itly"), max_examples=1000)  # pytest --hypothesis-profile=thorough
+settings.register_profile(
+    "thorough", settings.get_profile("itly"), max_examples=1000
+)  # pytest --hypothesis-profile=thorough

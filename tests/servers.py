@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+_OF_THE_RUN = ("PYTEST_", "DJANGO_", "FLASK_", "ITLY")  # variables that tests set for themselves
 STARTED = re.compile(r"(?:Listening at:|Running on|running on) (http://127\.0\.0\.1:\d+)")
 
 
@@ -21,7 +22,7 @@ class Server:
     """
 
     def __init__(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = None) -> None:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "FLASK_", "ITLY"))}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_RUN)}
         self._lines: list[str] = []
         self._changed = threading.Condition()
         self._process = subprocess.Popen(

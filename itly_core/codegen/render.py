@@ -151,6 +151,15 @@ def render(plan: Plan) -> dict[str, bytes]:
     return {**code, PLAN_FILE: plan_json(document)}
 
 
+def outline(plan: Plan) -> dict[str, Any]:
+    """What `_plan.json` says of the plan, without the hashes of the files: its schemas and the names of Python.
+
+    Raises:
+        PlanError: a schema or a chosen name cannot be used.
+    """
+    return _document(plan, list(_read(plan)), _digest(plan))
+
+
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
@@ -549,10 +558,28 @@ def _document(plan: Plan, sections: Sequence[Read], digest: str) -> dict[str, An
     for read in sections:
         if read.kind is Kind.EVENT:
             names = {"function": read.names.function, "class": read.names.cls}
-            about["events"][read.section.name] = {**names, **_section(read)}
+            status = {} if read.section.status in ("", "active") else {"status": read.section.status}
+            about["events"][read.section.name] = {**names, **status, **_section(read)}
         else:
             about[read.kind.value] = _section(read)
-    return about
+    removed = {name: function for name, function in _removed(plan) if function not in _functions(sections)}
+    return {**about, "removed": removed} if removed else about
+
+
+def _functions(sections: Sequence[Read]) -> set[str]:
+    return {read.names.function for read in sections}
+
+
+def _removed(plan: Plan) -> Iterator[tuple[str, PythonName]]:
+    """What the functions of removed events were called, each by itself: for whoever finds a call of one."""
+    for event in plan.events:
+        if event.status == "removed":
+            wanted = {event.name: event.python_name}
+            try:
+                names = event_names(wanted, functions=_RESERVED_FUNCTIONS, classes=_RESERVED_CLASSES)
+            except ValueError:  # a name that could not be one any more
+                continue
+            yield event.name, names[event.name].function
 
 
 def _section(read: Read) -> dict[str, Any]:

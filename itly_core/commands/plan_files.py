@@ -45,7 +45,8 @@ def fmt(project_of: ProjectOf, paths: tuple[str, ...], check: bool, output: str)
         return code
     for name in changed:
         say(f"{'Would write' if check else 'Wrote'} {name}.")
-    say(f"{kept} {'file is' if kept == 1 else 'files are'} in the style.")
+    if kept or not changed:
+        say(f"{kept} {'file was' if kept == 1 else 'files were'} in the style already.")
     return code
 
 
@@ -169,6 +170,7 @@ def _reference(project_of: ProjectOf, plan: str | None, provider: str | None) ->
 def init(project_of: ProjectOf, path: str, output: str) -> int:
     """Write a small plan to begin with, to PATH or tracking-plan.yaml."""
     from ..plans.starter import starter
+    from ..plans.style import formatted
 
     file = Path(path)
     if file.is_dir():
@@ -177,7 +179,7 @@ def init(project_of: ProjectOf, path: str, output: str) -> int:
         raise ConfigError(f"{file} is there already; name another file", key="path")
     project = project_of()
     name = project.base.resolve().name or "Product"
-    _write(file, starter(name, "analytics").encode())
+    _write(file, formatted(str(file), starter(name, "analytics").encode()))
     if output == "json":
         say_json({"ok": True, "exit_code": OK, "path": str(file)})
         return OK

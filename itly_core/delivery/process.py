@@ -68,6 +68,22 @@ def _at_exit() -> None:
         delivery.at_exit()
 
 
+def flush_all(timeout_s: float) -> bool:
+    """Deliver what this process has accepted, in all; for one that ends without running what is registered for it.
+    Whether all of it was in time. Never raises."""
+    until_s = time.monotonic() + timeout_s
+    is_all = True
+    for delivery in list(_living):
+        flush = getattr(delivery, "flush", None)  # a worker has nothing of its own
+        if flush is None:
+            continue
+        try:
+            is_all &= flush(max(0.0, until_s - time.monotonic()))
+        except Exception:  # noqa: BLE001  # the process ends: the others come first
+            is_all = False
+    return is_all
+
+
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)
 atexit.register(_at_exit)
 

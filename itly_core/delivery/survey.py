@@ -143,9 +143,7 @@ def _destinations(
     return found
 
 
-def _row(
-    balance: Balance, lane: Mapping[str, Any], waiting: int, parked: int, oldest_ms: int | None
-) -> dict[str, Any]:
+def _row(balance: Balance, lane: Mapping[str, Any], waiting: int, parked: int, oldest_ms: int | None) -> dict[str, Any]:
     """waiting: calls in the files that are not settled, those in a request included."""
     in_flight = min(waiting, int(lane.get("in_flight", 0)))  # as the shipper said a moment ago
     balance.accepted = balance.delivered + balance.dead.total() + balance.dropped.total() + parked + waiting

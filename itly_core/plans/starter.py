@@ -31,7 +31,7 @@ events:
     owner: {owner}
     examples: [{{method: password}}]
     properties:
-      method: {{enum: [password, google, invitation], required: true, description: How they came in.}}
+      method: {{required: true, enum: [password, google, invitation], description: How they came in.}}
       referrer: {{type: string, nullable: true, description: "Where they came from, if that is known."}}
 """
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +159,8 @@ class Integration:
         reader = None
         if isinstance(client, Client):
             find = resolver(given.visitor, users.user_id)
-            reader = Reader(request_view, find, given.rules, given.visitor, log)
+            loaded = resolver(given.visitor, Users(replace(given.visitor, user_resolution="loaded")).user_id)
+            reader = Reader(request_view, find, given.rules, given.visitor, log, loaded)
         return Active(given, client, reader, users, given.web.flush_when(), log)
 
     def _ask_us(self, package: Package | None) -> None:

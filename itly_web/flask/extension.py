@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import weakref
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from threading import RLock, get_ident
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -73,6 +74,7 @@ class Itly:
         state = AppState(app)
         app.extensions["itly"] = state
         _states.add(state)
+        scopes.find_with(_scope_of_request)
         app.teardown_request(state.end_request)
         if state.settings.web.flush_when() is not None:
             app.after_request(state.flush_response)
@@ -93,7 +95,10 @@ class AppState:
         self._log = Log(self.settings.options.logger)
         self._users = Users(self.settings.visitor)
         find = resolver(self.settings.visitor, self._users.user_id)
-        self._reader = Reader(view, find, self.settings.rules, self.settings.visitor, self._log)
+        visitor = self.settings.visitor
+        # Flask-Login keeps the id itself: finding it out loads nobody, unless the settings want it of the user.
+        loaded = find if visitor.user_id is None else Users(replace(visitor, user_resolution="loaded")).user_id
+        self._reader = Reader(view, find, self.settings.rules, visitor, self._log, loaded)
         self._recorder: Recorder | None = None
         self._client: Client | Disabled | None = None
         self.package = _generated_package(self.settings.web.package)
@@ -283,6 +288,11 @@ def _current_state() -> AppState | None:
     except RuntimeError:
         return None
     return app.extensions.get("itly")  # type: ignore[no-any-return]
+
+
+def _scope_of_request() -> Scope | None:
+    state = _current_state()
+    return state.scope() if state is not None else None
 
 
 def _current_client(package: Package) -> Client | Disabled | None:

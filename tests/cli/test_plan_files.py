@@ -46,7 +46,7 @@ def test_fmt_writes_files_in_the_style(project: Path, run: Run) -> None:
 
     assert run("fmt", "plan.yaml")[0] == 0
     assert (file.read_text(), file.stat().st_mode & 0o777) == (TIDY, 0o640)
-    assert run("fmt", "plan.yaml")[:2] == (0, "1 file is in the style.\n")
+    assert run("fmt", "plan.yaml")[:2] == (0, "1 file was in the style already.\n")
 
 
 def test_fmt_check_writes_nothing(project: Path, run: Run) -> None:

@@ -94,9 +94,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
         ["user_id", "total"],
         user_id_property="user_id",
     )
-    counted = event(
-        "Counted", {"user_id": {"type": "integer"}}, ["user_id"], user_id_property="user_id"
-    )
+    counted = event("Counted", {"user_id": {"type": "integer"}}, ["user_id"], user_id_property="user_id")
     plan = plan_of(
         started,
         ordered,

@@ -177,7 +177,8 @@ def _arrays(rng: Random, found: dict[str, Any], draft: Draft, depth: int) -> Non
             found["additionalItems"] = some_schema(rng, draft, depth) if draft != "4" else False
     if rng.random() < 0.2 and draft != "4":
         found["contains"] = some_schema(rng, draft, depth)
-    if draft in ("2019-09", "2020-12") and rng.random() < 0.2:
+    closable = draft in ("2019-09", "2020-12") and not isinstance(found.get("items"), bool)
+    if closable and rng.random() < 0.2:
         found["unevaluatedItems"] = rng.random() < 0.5
 
 
@@ -202,7 +203,9 @@ def _resolve(reference: str, root: Any) -> Any:
 
 
 def _text(schema: Mapping[str, Any], rng: Random) -> str:
-    text = rng.choice((*TEXTS, "abc-1", "a@example.com", "2026-01-02T03:04:05Z", "00000000-0000-0000-0000-000000000001"))
+    text = rng.choice(
+        (*TEXTS, "abc-1", "a@example.com", "2026-01-02T03:04:05Z", "00000000-0000-0000-0000-000000000001")
+    )
     low, high = schema.get("minLength") or 0, schema.get("maxLength")
     if rng.random() < 0.8:
         text = text.ljust(min(low, 2000), "a")
@@ -234,9 +237,7 @@ def _object(schema: Mapping[str, Any], rng: Random, below: Any, finite: bool) ->
     properties = schema.get("properties") or {}
     required = schema.get("required") or ()
     found = {
-        name: below(part)
-        for name, part in properties.items()
-        if rng.random() < (0.95 if name in required else 0.5)
+        name: below(part) for name, part in properties.items() if rng.random() < (0.95 if name in required else 0.5)
     }
     for name in required:
         if name not in properties and rng.random() < 0.9:

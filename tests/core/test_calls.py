@@ -487,8 +487,18 @@ def test_a_call_survives_its_line(call: Call) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"{}", b"[]", b"5", b'"x"', b"null", b'{"kind":"track"}', b'{"kind":"dance","message_id":"x","timestamp_ms":1}']
-    + [b'{"kind":"track","message_id":"x","timestamp_ms":"1"}', b'{"kind":"track","mess'],
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"5",
+        b'"x"',
+        b"null",
+        b'{"kind":"track"}',
+        b'{"kind":"dance","message_id":"x","timestamp_ms":1}',
+        b'{"kind":"track","message_id":"x","timestamp_ms":"1"}',
+        b'{"kind":"track","mess',
+    ],
 )
 def test_a_line_that_is_no_call_is_a_value_error(line: bytes) -> None:
     with pytest.raises(ValueError):

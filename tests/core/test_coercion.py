@@ -270,7 +270,9 @@ def test_a_call_from_far_down_the_stack_costs_depth_and_no_more() -> None:
     assert len(problems) == 1
 
 
-@pytest.mark.parametrize("value", [range(10**12), Endless(), [0] * (MAX_NODES + 5), dict.fromkeys(range(MAX_NODES + 5))])
+@pytest.mark.parametrize(
+    "value", [range(10**12), Endless(), [0] * (MAX_NODES + 5), dict.fromkeys(range(MAX_NODES + 5))]
+)
 def test_endless_values_end(value: Any) -> None:
     found, problems = coerce([value, "sibling"])
 

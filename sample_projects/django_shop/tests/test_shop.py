@@ -30,7 +30,8 @@ GTHREAD = [*GUNICORN, "--workers", "2", "--worker-class", "gthread", "--threads"
 def empty_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with products and nobody in it."""
     folder = tmp_path_factory.mktemp("shop")
-    manage("migrate", "-v0", SHOP_DATA=str(folder))
+    migrated = manage("migrate", "-v0", SHOP_DATA=str(folder))
+    assert migrated.returncode == 0, migrated.stderr
     return folder / "shop.sqlite3"
 
 
