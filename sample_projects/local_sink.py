@@ -454,6 +454,11 @@ class _Server(ThreadingHTTPServer):
         if self._thread is not None:
             self.shutdown()
             self._thread.join()
+        try:
+            # Closing is not enough: a child that is just being forked holds a copy, which would listen on.
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it did not listen
         self.server_close()
         for connection in list(self.open):
             try:
