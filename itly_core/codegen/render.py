@@ -44,10 +44,10 @@ FUNCTIONS = ("alias", "flush", "group", "identify", "load", "page", "shutdown", 
 
 _HEADER = (MARKER, "# ruff: noqa", "# flake8: noqa", "# isort: skip_file", "# fmt: off")
 _TYPING = ("Any", "Literal", "Mapping", "Never", "NotRequired", "Sequence", "TypeAlias", "TypedDict")
-_RUN_TIME = ("UNSET", "Package", "TypedEvent")
+_RUN_TIME = ("UNSET", "Package")
 _BUILTINS = ("bool", "float", "int", "str")  # what the stub's annotations mean by these must not change
-_RESERVED_FUNCTIONS = frozenset({*FUNCTIONS, "screen", *_BUILTINS})
-_RESERVED_CLASSES = frozenset({*EXPORTED, *_TYPING, *_RUN_TIME, "Context"})
+RESERVED_FUNCTIONS = frozenset({*FUNCTIONS, "screen", *_BUILTINS})
+RESERVED_CLASSES = frozenset({*EXPORTED, *_TYPING, *_RUN_TIME, "Context"})
 
 
 class Kind(Enum):
@@ -60,7 +60,7 @@ class Kind(Enum):
     PAGE = "page"
 
 
-_CALLER = {  # the parameters that say whose call it is
+CALLER = {  # the parameters that say whose call it is
     Kind.EVENT: ("user_id",),
     Kind.CONTEXT: (),
     Kind.IDENTIFY: ("user_id",),
@@ -172,8 +172,8 @@ def _read(plan: Plan) -> Iterator[Read]:
     try:
         names = event_names(
             {name: event.python_name for name, event in events.items()},
-            functions=_RESERVED_FUNCTIONS,
-            classes=_RESERVED_CLASSES,
+            functions=RESERVED_FUNCTIONS,
+            classes=RESERVED_CLASSES,
         )
     except ValueError as exc:
         raise PlanError(str(exc), path="events") from exc
@@ -197,7 +197,7 @@ def _read_section(kind: Kind, section: Section, names: EventNames, path: str) ->
     filled = section.user_id_property
     caller = next((entry for entry in properties.entries if entry.wire == filled), None)
     entries = tuple(entry for entry in properties.entries if entry.wire != filled)
-    arguments = argument_names([entry.wire for entry in entries], {"self", "options", *_CALLER[kind]})
+    arguments = argument_names([entry.wire for entry in entries], {"self", "options", *CALLER[kind]})
     return Read(kind, section, names, replace(properties, entries=entries), arguments, caller)
 
 
@@ -345,15 +345,16 @@ def _runtime(module: Module) -> Iterator[str]:
     yield ""
     yield from _all(module)
     yield ""
-    yield "_package = Package(__file__)"
+    yield "_package = Package(__file__, __name__)"
     for name in sorted({*FUNCTIONS} - {kind.value for kind in Kind}):
         yield f"{name} = _package.{name}"
     for item in module.signatures:
         if item.kind is not Kind.CONTEXT:
             yield from _runtime_function(item)
     for item in module.signatures:
-        if item.kind in (Kind.CONTEXT, Kind.EVENT):
-            yield from _runtime_class(item)
+        if item.kind is Kind.CONTEXT:
+            yield from _runtime_context(item)
+    yield from _runtime_classes([item for item in module.signatures if item.kind is Kind.EVENT])
 
 
 def _import(module: str, names: Iterable[str]) -> list[str]:
@@ -370,7 +371,7 @@ def _all(module: Module) -> list[str]:
 
 def _runtime_function(item: Signature) -> Iterator[str]:
     yield from ("", "", f"def {item.names.function}(")
-    for name in _CALLER[item.kind]:
+    for name in CALLER[item.kind]:
         yield f"    {name}=None,"
     yield "    *,"
     yield from _runtime_parameters(item, "    ")
@@ -379,27 +380,32 @@ def _runtime_function(item: Signature) -> Iterator[str]:
     yield f"    _package.{item.kind.value}("
     if item.kind is Kind.EVENT:
         yield f"        {literal(item.wire)},"
-    for name in _CALLER[item.kind]:
+    for name in CALLER[item.kind]:
         yield f"        {name},"
     yield from _given(item, "        ")
     yield from ("        _extra,", "        options,", "    )")
 
 
-def _runtime_class(item: Signature) -> Iterator[str]:
-    is_event = item.kind is Kind.EVENT
-    yield from ("", "", f"class {item.names.cls}({'TypedEvent' if is_event else ''}):".replace("()", ""))
-    yield from docstring(_class_doc(item), "    ")
+def _runtime_context(item: Signature) -> Iterator[str]:
+    yield from ("", "", f"class {item.names.cls}:")
+    yield from docstring(list(item.doc), "    ")
     yield from ("", "    def __init__(", "        self,")
     if item.arguments:
         yield "        *,"
     yield from _runtime_parameters(item, "        ")
-    yield from ("        **_extra,", "    ):")
-    if is_event:
-        yield from ("        TypedEvent.__init__(", "            self,", f"            {literal(item.wire)},")
-    else:
-        yield "        self.properties = _given("
+    yield from ("        **_extra,", "    ):", "        self.properties = _given(")
     yield from _given(item, "            ")
     yield from ("            _extra,", "        )")
+
+
+def _runtime_classes(events: Sequence[Signature]) -> Iterator[str]:
+    """What event classes are made of, and that asking the module for a name makes them."""
+    yield from ("", "", "_package.events = {")
+    for item in events:
+        renamed = [argument for argument in item.arguments if argument.name != argument.wire]
+        pairs = ", ".join(f"{literal(argument.name)}: {literal(argument.wire)}" for argument in renamed)
+        yield f"    {literal(item.names.cls)}: ({item.names.function}, {literal(item.wire)}, {{{pairs}}}),"
+    yield from ("}", "__getattr__ = _package.event_class", "__dir__ = __all__.copy")
 
 
 def _class_doc(item: Signature) -> list[str]:
@@ -482,7 +488,7 @@ def _stub_function(item: Signature) -> Iterator[str]:
     yield ""
     yield from _deprecation(item)
     yield f"def {item.names.function}("
-    for name in _CALLER[item.kind]:
+    for name in CALLER[item.kind]:
         yield f"    {name}: str = ...,"
     yield "    *,"
     yield from _stub_parameters(item, "    ")
@@ -576,7 +582,7 @@ def _removed(plan: Plan) -> Iterator[tuple[str, PythonName]]:
         if event.status == "removed":
             wanted = {event.name: event.python_name}
             try:
-                names = event_names(wanted, functions=_RESERVED_FUNCTIONS, classes=_RESERVED_CLASSES)
+                names = event_names(wanted, functions=RESERVED_FUNCTIONS, classes=RESERVED_CLASSES)
             except ValueError:  # a name that could not be one any more
                 continue
             yield event.name, names[event.name].function

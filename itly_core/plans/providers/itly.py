@@ -59,7 +59,16 @@ def parse(raws: Sequence[Raw]) -> Plan:
     Raises:
         PlanError: something in them is not of the format.
     """
-    outline = _gathered([raw.document.root for raw in raws])
+    return parse_parts([raw.document.root for raw in raws])
+
+
+def parse_parts(roots: Sequence[Part]) -> Plan:
+    """The same, of what was read from the files.
+
+    Raises:
+        PlanError: something in them is not of the format.
+    """
+    outline = gathered(roots)
     head = _members(outline.parts.get("plan"), PLAN_KEYS)
     rules = _rules(outline)
     sections = {
@@ -85,7 +94,7 @@ def parse(raws: Sequence[Raw]) -> Plan:
 
 
 @dataclass(frozen=True)
-class _Outline:
+class Outline:
     """The files' parts, by name, before anything is made of them."""
 
     parts: dict[str, Part] = field(default_factory=dict)
@@ -101,7 +110,7 @@ def merged(raws: Sequence[Raw]) -> dict[str, Any]:
     """
     if len(raws) == 1 and "name" not in raws[0].document.value:
         return dict(raws[0].document.value)
-    outline = _gathered([raw.document.root for raw in raws])
+    outline = gathered([raw.document.root for raw in raws])
     own = {
         key: value
         for raw in raws
@@ -128,8 +137,12 @@ def _is_event(value: Any) -> bool:
     return isinstance(value, dict) and "name" in value and not {"plan", "events"} & value.keys()
 
 
-def _gathered(roots: Sequence[Part]) -> _Outline:
-    outline = _Outline()
+def gathered(roots: Sequence[Part]) -> Outline:
+    """
+    Raises:
+        PlanError: a key is unknown, or two files give the same thing.
+    """
+    outline = Outline()
     for root in roots:
         if root.value is None:
             raise root.error("is empty")
@@ -191,7 +204,7 @@ class _Rules:
         return self.draft in ("4", "6", "7")
 
 
-def _rules(outline: _Outline) -> _Rules:
+def _rules(outline: Outline) -> _Rules:
     entries = _members(outline.parts.get("defaults"), DEFAULTS_KEYS)
     draft = schemas.draft_named(entries["draft"]) if "draft" in entries else None
     is_closed = not entries["additional_properties"].flag() if "additional_properties" in entries else True
