@@ -15,6 +15,7 @@ from ..errors import ConfigError
 from ..log import Log
 from ..options import Options
 from .memory import MemoryDelivery
+from .retry import PATIENCE, Patience
 from .sender import AdapterSender, HttpSender, Sender
 from .shipper import Senders, SpoolDelivery
 from .spool import SpoolError, examine, prepare
@@ -31,16 +32,18 @@ __all__ = [
 ]
 
 
-def start_delivery(plan: Mapping[str, str], options: Options, log: Log) -> MemoryDelivery | SpoolOrMemory:
-    """The delivery these options ask for. Opens no file, socket or thread yet.
+def start_delivery(
+    plan: Mapping[str, str], options: Options, log: Log, patience: Patience = PATIENCE
+) -> MemoryDelivery | SpoolOrMemory:
+    """The delivery these options ask for. Opens no file, socket or thread yet. patience: how long failures are waited out.
 
     Raises:
         ConfigError: a destination has no key for this environment.
     """
-    senders = _senders(plan, options, log)
+    senders = _senders(plan, options, log, patience)
     if options.delivery.mode == "memory" or not senders():
-        return MemoryDelivery(senders, options.delivery, log)
-    return SpoolOrMemory(plan.get("name", ""), senders, options, log)
+        return MemoryDelivery(senders, options.delivery, log, patience)
+    return SpoolOrMemory(plan.get("name", ""), senders, options, log, patience)
 
 
 def why_no_spool(plan: Mapping[str, str], options: Options) -> str:
@@ -78,7 +81,7 @@ def make_worker(plan: Mapping[str, str], options: Options, log: Log) -> Worker:
     return Worker(directory, senders, options.delivery, log)
 
 
-def _senders(plan: Mapping[str, str], options: Options, log: Log) -> Senders:
+def _senders(plan: Mapping[str, str], options: Options, log: Log, patience: Patience = PATIENCE) -> Senders:
     """Makes a sender for each destination that is on; in development, where none is, one that prints.
 
     Raises:
@@ -90,22 +93,32 @@ def _senders(plan: Mapping[str, str], options: Options, log: Log) -> Senders:
     built = {name: chosen.build(plan, options.environment.value) for name, chosen in enabled.items()}
 
     def senders() -> dict[str, Sender]:
-        return {name: _sender(name, destination, options, log) for name, destination in built.items()}
+        return {name: _sender(name, destination, options, log, patience) for name, destination in built.items()}
 
     return senders
 
 
-def _sender(name: str, destination: Any, options: Options, log: Log) -> Sender:
+def _sender(name: str, destination: Any, options: Options, log: Log, patience: Patience) -> Sender:
     if hasattr(destination, "send"):
-        return AdapterSender(destination, lambda text: log.error_once(f"{name}: {text}; the call is tried again"))
+        return AdapterSender(
+            destination, lambda text: log.error_once(f"{name}: {text}; the call is tried again"), patience
+        )
     return HttpSender(destination, options.delivery.timeout)
 
 
 class SpoolOrMemory:
     """The spool where its directory can be used, else memory. Which, is found out at the first call: loading opens nothing."""
 
-    def __init__(self, project: str, senders: Callable[[], Mapping[str, Sender]], options: Options, log: Log) -> None:
+    def __init__(
+        self,
+        project: str,
+        senders: Callable[[], Mapping[str, Sender]],
+        options: Options,
+        log: Log,
+        patience: Patience = PATIENCE,
+    ) -> None:
         self._project = project
+        self._patience = patience
         self._senders = senders
         self._options = options.delivery
         self._log = log
@@ -149,8 +162,8 @@ class SpoolOrMemory:
         directory = self._options.spool_path
         try:
             prepare(directory, self._project)
-            return SpoolDelivery(directory, self._senders, self._options, self._log)
+            return SpoolDelivery(directory, self._senders, self._options, self._log, self._patience)
         except SpoolError as exc:
             said = self._log.error if self._options.mode == "spool" else self._log.warn
             said(f"no spool: {exc}. Calls are kept in memory, and those not delivered are lost with the process")
-            return MemoryDelivery(self._senders, self._options, self._log)
+            return MemoryDelivery(self._senders, self._options, self._log, self._patience)

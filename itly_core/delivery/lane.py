@@ -20,14 +20,14 @@ from . import retry
 from .sender import Item, Sender
 from .source import DELIVERED, Dead, Delivered, Dropped, Entry, Parked, Source, Verdict
 
-MASS_REJECTION = 0.5  # more than this part of a batch refused is a wrong configuration, not so many poisoned calls
-MASS_REJECTION_MIN = 4  # in a smaller batch it may well be so many poisoned calls
+SHORTEST_PAUSE_S = 0.05  # with less time left than that, a lane that ends does not try again
 
 
 class Lane:
     """Delivers the calls of one source through one sender.
 
-    max_age_s: older calls are dropped. batch_size: most calls a request; None: the vendor's own limit.
+    max_age_s: older calls are dropped. batch_size: most calls a request; None: the vendor's own limit. patience: how
+    long it waits after a failure.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class Lane:
         max_age_s: float,
         batch_size: int | None = None,
         clock: Callable[[], float] = time.time,
+        patience: retry.Patience = retry.PATIENCE,
     ) -> None:
         self.name = name
         self.state = "ok"  # or "failing", "held": said once per change
@@ -51,13 +52,16 @@ class Lane:
         self._on_settled = on_settled
         self._max_age_s = max_age_s
         self._clock = clock
+        self._patience = patience
         self._batch = retry.BatchSize(min(sender.limits.max_pieces, batch_size or sender.limits.max_pieces))
+        self._max_bytes = sender.limits.max_bytes  # a request; less where something on the way takes less
         self._failures = 0  # in a row
         self._busy = threading.Lock()
         self._event = threading.Event()
         self._stops_at_s: float | None = None  # monotonic
         self._is_final = True
         self._is_hurried = False
+        self._gave_up = False  # there is no time left to try again
         self._requests: deque[Callable[[], None]] = deque()
 
     def poke(self) -> None:
@@ -87,6 +91,7 @@ class Lane:
     def stop(self, deadline_s: float, *, is_final: bool = True) -> None:
         """Deliver what can be delivered until then (monotonic), and end. is_final: as for `Sender.close`."""
         self._is_final = is_final
+        self._gave_up = False
         self._stops_at_s = deadline_s
         self._event.set()
 
@@ -125,7 +130,7 @@ class Lane:
             if due_s is None or (due_s > 0 and self._stops_at_s is None):
                 return False
             self._is_hurried = False
-            entries = self._source.take(self._batch.now, self._sender.limits.max_bytes)
+            entries = self._source.take(self._batch.now, self._max_bytes)
             items, settled = self._read(entries)
             try:
                 for group in self._groups(items):
@@ -162,12 +167,12 @@ class Lane:
 
     def _groups(self, items: Sequence[Item]) -> Iterator[list[Item]]:
         """The items cut into requests that keep to the vendor's limits, exactly."""
-        limits = self._sender.limits
+        max_pieces, max_bytes = self._sender.limits.max_pieces, self._max_bytes
         group: list[Item] = []
         count = size = 0
         for item in items:
-            weight = sum(map(len, item.pieces)) + len(item.pieces)  # and a comma each
-            if group and (count + len(item.pieces) > limits.max_pieces or size + weight > limits.max_bytes):
+            weight = _weight(item)
+            if group and (count + len(item.pieces) > max_pieces or size + weight > max_bytes):
                 yield group
                 group, count, size = [], 0, 0
             group.append(item)
@@ -180,15 +185,24 @@ class Lane:
         """Send a request's worth of items until each has a verdict, or the lane is told to end."""
         todo = [group]
         suspects: list[tuple[Item, str]] = []
+        taken = requests = 0  # since there are suspects to compare them with
+        too_large: list[int] = []  # sizes of requests that were
         while todo and not self._is_late():
-            part = todo.pop() if not self._failures else self._without_expired(todo.pop())
+            # The earlier half first, so that order is kept; but while only refused calls were found, the largest part,
+            # which soonest tells whether anything is taken.
+            index = max(range(len(todo)), key=lambda n: len(todo[n])) if len(suspects) > taken else -1
+            part = todo.pop(index)
+            if self._failures:
+                part = self._without_expired(part)
             if not part:
                 continue
             outcome = self._sender.send(part)
+            requests += 1
             match outcome:
                 case Ok():
                     self._decide(part, {}, {})
                     self._recovered()
+                    taken += len(part)
                     if outcome.silently_rejected:
                         self._log.error_once(f"{self.name}: took a batch but kept fewer calls than it was sent")
                 case OkPartial():
@@ -204,18 +218,18 @@ class Lane:
                         todo.append(again)
                 case Reject():
                     self._decide(part, {}, dict.fromkeys(range(_count(part)), outcome.reason))
-                case Split() | Bisect() if len(part) > 1:
-                    middle = len(part) // 2
-                    todo += [part[middle:], part[:middle]]  # the earlier half first: order is kept
+                case Split() if len(part) > 1:
+                    sizes = [_weight(item) for item in part]
+                    too_large.append(sum(sizes))
+                    middle = retry.halves(sizes)
+                    todo += [part[middle:], part[:middle]]
                 case Split():
                     part[0].verdict = Dead("too_large", "HTTP 413")
+                case Bisect() if len(part) > 1:
+                    middle = len(part) // 2
+                    todo += [part[middle:], part[:middle]]
                 case Bisect():
                     suspects.append((part[0], outcome.reason))
-                    if len(group) >= MASS_REJECTION_MIN and len(suspects) > MASS_REJECTION * len(group):
-                        todo.append([item for item, _ in suspects])
-                        suspects = []
-                        if not self._held(Hold(f"{outcome.reason}, for most of a batch")):
-                            break
                 case Retry() if outcome.ambiguous and not self._sender.deduplicates:
                     self._decide(part, {}, dict.fromkeys(range(_count(part)), "ambiguous"))
                 case Retry():
@@ -226,8 +240,16 @@ class Lane:
                     todo.append(part)
                     if not self._held(outcome):
                         break
+            if isinstance(outcome, Bisect) and retry.is_mass_rejection(len(group), len(suspects), taken, requests):
+                todo.append([item for item, _ in suspects])
+                suspects, taken, requests = [], 0, 0
+                if not self._held(Hold(f"{outcome.reason}, for most of a batch")):
+                    break
         for item, reason in suspects:
             item.verdict = Dead("rejected", reason)
+        if too_large and not any(isinstance(item.verdict, Dead) for item in group):
+            # No single call was to blame: whatever refuses requests of that size will refuse the next one, too.
+            self._max_bytes = min(self._max_bytes, max(1, min(too_large) // 2))
 
     def _decide(self, part: Sequence[Item], waits: Mapping[int, float], rejected: Mapping[int, str]) -> list[Item]:
         """Give the items their verdicts, from the fate of their pieces. Those to be sent again at once come back."""
@@ -267,8 +289,8 @@ class Lane:
         self._signal(signals.batch_failed, reason=outcome.reason)
         if outcome.throttled:
             self._batch.throttled()
-            return self._pause(retry.throttled_s(self._failures, outcome.after_s), is_ours=False)
-        return self._pause(retry.backoff_s(self._failures), is_ours=True)
+            return self._pause(self._patience.throttled_s(self._failures, outcome.after_s), is_ours=False)
+        return self._pause(self._patience.backoff_s(self._failures), is_ours=True)
 
     def _held(self, outcome: Hold) -> bool:
         self._failures += 1
@@ -276,14 +298,19 @@ class Lane:
             self._log.error(f"{self.name}: held: {outcome.reason}. Check its key and endpoint; every call is kept")
         self.state, self.reason = "held", outcome.reason
         self._signal(signals.batch_failed, reason=outcome.reason)
-        return self._pause(retry.hold_s(self._failures), is_ours=False)
+        return self._pause(self._patience.hold_s(self._failures), is_ours=False)
 
     def _pause(self, seconds: float, *, is_ours: bool) -> bool:
-        """Wait; False: the lane ends before that. is_ours: `hurry` ends the wait."""
+        """Wait; False: the lane ends before that. is_ours: `hurry` ends the wait, and a lane that ends cuts it short."""
         until_s = time.monotonic() + seconds
         while (left_s := until_s - time.monotonic()) > 0:
             if self._stops_at_s is not None and (self._source.is_durable or until_s > self._stops_at_s):
-                return False
+                rest_s = self._stops_at_s - time.monotonic()
+                if self._source.is_durable or not is_ours or rest_s < SHORTEST_PAUSE_S:
+                    self._gave_up = True
+                    return False
+                until_s = time.monotonic() + rest_s / 2
+                continue
             if is_ours and self._is_hurried:
                 self._is_hurried = False
                 return True
@@ -292,7 +319,7 @@ class Lane:
         return True
 
     def _is_late(self) -> bool:
-        return self._stops_at_s is not None and time.monotonic() >= self._stops_at_s
+        return self._stops_at_s is not None and (self._gave_up or time.monotonic() >= self._stops_at_s)
 
     def _oldest_ms(self) -> float:
         """Calls accepted before that are too old to be sent."""
@@ -331,6 +358,11 @@ class Lane:
 def _born_ms(entry: Entry, call: Call) -> float:
     """From when its age counts."""
     return max(call.accepted_ms or call.timestamp_ms, entry.renewed_s * 1000)
+
+
+def _weight(item: Item) -> int:
+    """Bytes in a request: its pieces, and a comma each."""
+    return sum(map(len, item.pieces)) + len(item.pieces)
 
 
 def _count(part: Sequence[Item]) -> int:

@@ -19,6 +19,7 @@ from ..options import DeliveryOptions
 from . import process
 from .accounting import Balance
 from .lane import Lane
+from .retry import PATIENCE, Patience
 from .sender import Sender
 from .source import Dead, Delivered, Entry, Parked, Verdict
 
@@ -176,10 +177,17 @@ class MemoryQueue:
 class MemoryDelivery:
     """Delivery from memory: what `Client` hands its lines to. Opens nothing before the first call of this process."""
 
-    def __init__(self, senders: Callable[[], Mapping[str, Sender]], options: DeliveryOptions, log: Log) -> None:
+    def __init__(
+        self,
+        senders: Callable[[], Mapping[str, Sender]],
+        options: DeliveryOptions,
+        log: Log,
+        patience: Patience = PATIENCE,
+    ) -> None:
         self._senders = senders
         self._options = options
         self._log = log
+        self._patience = patience
         self._build()
         process.watch(self)
 
@@ -260,6 +268,7 @@ class MemoryDelivery:
                 self._notify_settled,
                 max_age_s=options.max_age,
                 batch_size=options.batch_size,
+                patience=self._patience,
             )
             queue.poke = lane.poke
             self._queues[name] = queue

@@ -11,7 +11,7 @@ from ..call import Call, decode_call
 from ..destinations.base import Destination, Limits
 from ..destinations.custom import AdapterError
 from ..wire import Ok, Outcome, Retry, RetrySome, Split
-from .retry import backoff_s
+from .retry import PATIENCE, Patience
 from .source import Entry, Verdict
 from .transport import HttpTransport
 
@@ -87,9 +87,10 @@ class AdapterSender:
     limits = Limits(max_pieces=1000, max_bytes=8 << 20, max_piece_bytes=1 << 40)
     deduplicates = True  # what a raising adapter did is unknown: at least once means trying again
 
-    def __init__(self, adapter: Any, on_error: Callable[[str], None]) -> None:
+    def __init__(self, adapter: Any, on_error: Callable[[str], None], patience: Patience = PATIENCE) -> None:
         self._adapter = adapter
         self._on_error = on_error
+        self._patience = patience
 
     def pieces(self, call: Call) -> Sequence[bytes]:
         return (b"",)  # one a call, so that indexes count calls
@@ -106,7 +107,7 @@ class AdapterSender:
         if failed > 1:
             return Split()
         waits = dict.fromkeys(range(done + 1, len(items)), 0.0)
-        waits[done] = backoff_s(items[done].entry.attempts + 1)
+        waits[done] = self._patience.backoff_s(items[done].entry.attempts + 1)
         return RetrySome(waits, reason=text)
 
     def flush(self) -> None:

@@ -21,6 +21,7 @@ from ..options import DeliveryOptions
 from . import process
 from .accounting import Balance
 from .lane import Lane
+from .retry import PATIENCE, Patience
 from .sender import Sender
 from .spool import POLL_S, SpoolFiles, SpoolSource, SpoolWriter, is_process_alive, is_unlocked, list_files
 from .state import State
@@ -97,6 +98,7 @@ class Shipper:
         options: DeliveryOptions,
         log: Log,
         on_settled: Callable[[], None],
+        patience: Patience = PATIENCE,
     ) -> None:
         self.state = State(directory, log)
         self.files = SpoolFiles(directory, log)
@@ -110,7 +112,16 @@ class Shipper:
             source = SpoolSource(name, self.files, self.state, options.flush_interval)
             self.sources[name] = source
             lanes.append(
-                Lane(name, source, sender, log, on_settled, max_age_s=options.max_age, batch_size=options.batch_size)
+                Lane(
+                    name,
+                    source,
+                    sender,
+                    log,
+                    on_settled,
+                    max_age_s=options.max_age,
+                    batch_size=options.batch_size,
+                    patience=patience,
+                )
             )
         self.lanes = process.Lanes(lanes)
 
@@ -191,8 +202,11 @@ class SpoolDelivery:
     _shipper: Shipper | None
     _keeper: threading.Thread | None
 
-    def __init__(self, directory: Path, senders: Senders, options: DeliveryOptions, log: Log) -> None:
+    def __init__(
+        self, directory: Path, senders: Senders, options: DeliveryOptions, log: Log, patience: Patience = PATIENCE
+    ) -> None:
         self.directory = directory
+        self._patience = patience
         self._senders = senders
         self._options = options
         self._log = log
@@ -354,7 +368,9 @@ class SpoolDelivery:
         if not self._role.take():
             return
         try:
-            shipper = Shipper(self.directory, self._senders(), self._options, self._log, self._notify_settled)
+            shipper = Shipper(
+                self.directory, self._senders(), self._options, self._log, self._notify_settled, self._patience
+            )
         except Exception:
             self._role.give_up()
             raise

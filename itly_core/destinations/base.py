@@ -22,6 +22,7 @@ from ..wire import Bisect, Hold, Ok, Outcome, Reject, Request, Response, Retry, 
 
 RETRY_AFTER_CAP_S = 300.0  # a vendor that asks for more is asked again after five minutes
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+UNTOUCHED = frozenset({425, 429, 503})  # of those, the ones that say that nothing was taken
 MISCONFIGURED = frozenset({401, 403, 404, 405, 410, 415})
 LIBRARY = "itly-python"  # what vendors see as the sending library
 
@@ -179,5 +180,5 @@ def classify_status(response: Response, pieces: int, now_s: float) -> Outcome:
         return Split()
     if status in TRANSIENT:
         after_s = retry_after_s(response.headers.get("retry-after"), now_s)
-        return Retry(reason, after_s, throttled=status == 429 or after_s is not None, ambiguous=status != 503)
+        return Retry(reason, after_s, throttled=status == 429 or after_s is not None, ambiguous=status not in UNTOUCHED)
     return Reject(reason)
