@@ -31,6 +31,8 @@ class EventOptions:
     group_type: for `group` calls, the type of the group.
     context: merged over the request context of this call.
     destinations: {destination name: fields laid over that vendor's own event}.
+    once: a name for what this call tells once, as "experiment checkout": further calls of the same name, event, user and
+    properties are not taken, and counted as "repeated". Other properties are news. Remembered per process.
     """
 
     timestamp: datetime | float | None = None
@@ -40,6 +42,7 @@ class EventOptions:
     group_type: str | None = None
     context: Mapping[str, Any] | None = None
     destinations: Mapping[str, Mapping[str, Any]] | None = None
+    once: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from .call import EventOptions, Kind, MessageIds, decode_call, encode_call, thaw
 from .encoding import FLAGS, coerce, dumps, dumps_plain, text
 from .errors import Closed, ConfigError, InvalidEvent, PlanError, Violation
 from .log import Log
+from .once import Once
 from .options import Options
 from .plan import UNSET, Plan, Section
 from .validation import refuse_hanging_patterns
@@ -118,6 +119,7 @@ class Client:
         self.log = log
         self._scope = scope
         self._ids = MessageIds()
+        self._once = Once()
         self._pid = os.getpid()
         self._is_closed = False
         self._validates = not options.validation.disabled
@@ -338,7 +340,12 @@ class Client:
 
         if violations and not self._report(name or kind, line, violations):
             return
-        self._store(line)
+        once = options.once if options is not None else None
+        who = anonymous_id if user_id is None else user_id
+        if once is not None and self._once.is_repeated((kind, name, text(once), text(who)), body):
+            self.delivery.refuse("repeated")
+        else:
+            self._store(line)
         if violations and self.options.fails_on_error:
             raise InvalidEvent(name or kind, violations)
 
@@ -373,6 +380,7 @@ class Client:
         """This is a child. Some servers fork without running Python's hooks."""
         self._pid = os.getpid()
         self._ids = MessageIds()
+        self._once = Once()  # another thread may have held its lock
         self.delivery.after_fork()
 
     def _checked(
