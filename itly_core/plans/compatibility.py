@@ -40,7 +40,7 @@ class Difference:
     """One way in which two schemas differ.
 
     path: names of properties; `[]` for the items of an array, `*` for properties that are not listed.
-    rule: the JSON Schema keyword, or `property` where one came or went. message: what is different, in words.
+    rule: the JSON Schema keyword; `added` or `removed` where a property came or went. message: what is different, in words.
     spoils_all: a value that was right before cannot be right now.
     """
 
@@ -55,6 +55,25 @@ def compare(old: Json, new: Json, *, asserts_formats: bool = False) -> list[Diff
     """How two complete schemas differ. asserts_formats: `format` is a rule, not a text."""
     old_reader, new_reader = _Reader(old, asserts_formats), _Reader(new, asserts_formats)
     return list(_Comparison(old_reader, new_reader).nodes((), [old], [new]))
+
+
+@dataclass(frozen=True)
+class Members:
+    """What a complete schema says of the properties at its top.
+
+    definitions: name -> its schema as text, the same for equal ones. additional: as text, what is said of the others.
+    """
+
+    definitions: Mapping[str, str]
+    required: frozenset[str]
+    additional: str
+
+
+def members(schema: Json) -> Members:
+    reader = _Reader(schema, False)
+    facet = reader.facets([schema]).get("object", _Facet())
+    definitions = {name: reader.written_out(list(nodes)) for name, nodes in facet.properties.items()}
+    return Members(definitions, facet.required, reader.written_out(list(facet.additional)))
 
 
 # --- reading a schema -------------------------------------------------------------------------------------------------
@@ -345,7 +364,7 @@ def _kind(value: Any) -> str:
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, int | float):
-        return "integer" if float(value).is_integer() else "number"
+        return "integer" if isinstance(value, int) or value.is_integer() else "number"
     return {type(None): "null", str: "string", list: "array"}.get(type(value), "object")
 
 
@@ -369,7 +388,8 @@ def same(one: Any, other: Any) -> bool:
 
 
 def _number(value: Any) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and value not in (math.inf, -math.inf) and value == value else None
 
 
 def _moved(value: Any) -> Any:
@@ -578,10 +598,10 @@ class _Comparison:
         is_new = was is None and not had_to and (now is not None or must)
         is_gone = now is None and not must and (was is not None or had_to)
         if is_new:
-            yield self.added(path, old, now or (True,), must)
+            yield from self.added(path, old, now or (True,), must)
             return
         if is_gone:
-            yield self.removed(path, was or (True,), new, had_to)
+            yield from self.removed(path, was or (True,), new, had_to)
             return
         if must != had_to:
             direction = Direction.NARROWER if must else Direction.WIDER
@@ -594,51 +614,45 @@ class _Comparison:
         elif was is not None:
             yield from self.nodes(path, was, new.additional or (True,), is_required=True)
 
-    def added(self, path: Path, old: _Facet, now: Nodes, must: bool) -> Difference:
+    def added(self, path: Path, old: _Facet, now: Nodes, must: bool) -> Iterator[Difference]:
         """A property that was not listed before."""
-        patterns = "patternProperties" in old.combinators
+        is_closed = False in old.additional
+        has_patterns = "patternProperties" in old.combinators
+        by_rule = "; so far the rule for properties that are not listed held"
+        direction, spoils_all = Direction.WIDER, False
+        message = "added, required" if must else "added, optional"
         if must:
-            is_new = False in old.additional and not patterns
-            return Difference(
-                path=path,
-                rule="property",
-                direction=Direction.OTHER if is_new else Direction.NARROWER,
-                message="added, required",
-                spoils_all=is_new,
-            )
-        if not old.additional:  # the rules call it an addition all the same: nobody sends what no plan names
-            hint = "; other values under this name passed before, since the object is open"
-            return Difference(path=path, rule="property", direction=Direction.WIDER, message=f"added, optional{hint}")
-        if patterns:
+            spoils_all = is_closed and not has_patterns
+            direction = Direction.OTHER if spoils_all else Direction.NARROWER
+        elif has_patterns:
+            direction = Direction.UNDECIDABLE
             message = "added; what its name allowed before is not for a comparison to say"
-            return Difference(path=path, rule="property", direction=Direction.UNDECIDABLE, message=message)
-        if False in old.additional:
-            return Difference(path=path, rule="property", direction=Direction.WIDER, message="added, optional")
-        return self.unlisted(path, "added", old.additional, now)
+        elif not old.additional:  # called an addition all the same: nobody sends what no plan names
+            message += "; other values under this name passed before, since the object is open"
+        elif not is_closed:
+            direction, message = Direction.SAME, message + by_rule
+        yield Difference(path=path, rule="added", direction=direction, message=message, spoils_all=spoils_all)
+        if old.additional and not is_closed and not has_patterns:
+            yield from self.nodes(path, old.additional, now, is_required=must)
 
-    def removed(self, path: Path, was: Nodes, new: _Facet, had_to: bool) -> Difference:
+    def removed(self, path: Path, was: Nodes, new: _Facet, had_to: bool) -> Iterator[Difference]:
         """A property that is not listed any more."""
+        direction, message, spoils_all = Direction.NARROWER, "removed", False
+        follows_rule = False
         if not new.additional:
-            message = "removed; the object is open and still takes it"
-            return Difference(path=path, rule="property", direction=Direction.WIDER, message=message)
-        if "patternProperties" in new.combinators:
+            direction, message = Direction.WIDER, "removed; the object is open and still takes it"
+        elif "patternProperties" in new.combinators:
+            direction = Direction.UNDECIDABLE
             message = "removed; what its name still allows is not for a comparison to say"
-            return Difference(path=path, rule="property", direction=Direction.UNDECIDABLE, message=message)
-        if False in new.additional:
-            return Difference(
-                path=path, rule="property", direction=Direction.NARROWER, message="removed", spoils_all=had_to
-            )
-        return self.unlisted(path, "removed", was, new.additional)
-
-    def unlisted(self, path: Path, word: str, old: Nodes, new: Nodes) -> Difference:
-        """A property that the rule for unlisted ones applies to on one side."""
-        found = overall(difference.direction for difference in self.nodes(path, old, new, is_required=False))
-        return Difference(
-            path=path,
-            rule="property",
-            direction=Direction.WIDER if found is Direction.SAME else found,
-            message=f"{word}; for properties that are not listed there is a rule too",
-        )
+        elif False in new.additional:
+            spoils_all = had_to
+        else:
+            follows_rule = True
+            direction = Direction.WIDER if had_to else Direction.SAME
+            message = "removed; from now on the rule for properties that are not listed holds"
+        yield Difference(path=path, rule="removed", direction=direction, message=message, spoils_all=spoils_all)
+        if follows_rule:
+            yield from self.nodes(path, was, new.additional, is_required=False)
 
     def additional(self, path: Path, old: _Facet, new: _Facet) -> Iterator[Difference]:
         was, now = old.additional, new.additional
@@ -652,23 +666,11 @@ class _Comparison:
         rank = [2 if not side else 0 if False in side else 1 for side in (was, now)]
         words = ["refused", "of one kind only", "allowed"]
         yield Difference(
-            path=path,
+            path=path if 0 in rank else (*path, "*"),  # either whether they may be there, or what they are
             rule="additionalProperties",
             direction=Direction.NARROWER if rank[1] < rank[0] else Direction.WIDER,
             message=f"properties that are not listed: {words[rank[0]]} -> {words[rank[1]]}",
         )
-
-
-def overall(directions: Iterable[Direction]) -> Direction:
-    """The direction of several differences together."""
-    found = set(directions) - {Direction.SAME}
-    if not found:
-        return Direction.SAME
-    if found == {Direction.WIDER}:
-        return Direction.WIDER
-    if found & {Direction.OTHER} or found >= {Direction.NARROWER, Direction.WIDER}:
-        return Direction.OTHER
-    return Direction.NARROWER if Direction.NARROWER in found else Direction.UNDECIDABLE
 
 
 # Lower or upper, the keyword, and the one that excludes the limit itself.
@@ -778,4 +780,4 @@ def _value_text(value: Any) -> str:
 
 
 def _plain(number: float) -> str:
-    return str(int(number)) if float(number).is_integer() else str(number)
+    return str(int(number)) if isinstance(number, int) or number.is_integer() else str(number)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from itly_core.plans.compatibility import Difference, Direction, compare, overall, same
+from itly_core.plans.compatibility import Difference, Direction, compare, members, same
 from itly_core.validation import compile_schema
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -95,7 +95,7 @@ TABLE: dict[str, tuple[Any, Any, list[tuple[str, str, Direction]]]] = {
     "fewer items": ({"type": "array"}, {"type": "array", "maxItems": 3}, [("", "maxItems", NARROWER)]),
     "different items": ({"type": "array"}, {"type": "array", "uniqueItems": True}, [("", "uniqueItems", NARROWER)]),
     "a property inside": (
-        event(city={"type": "string"}), event(city={"type": "string"}, zip={"type": "string"}), [("zip", "property", WIDER)],
+        event(city={"type": "string"}), event(city={"type": "string"}, zip={"type": "string"}), [("zip", "added", WIDER)],
     ),
     "values of a map": (
         {"type": "object", "additionalProperties": {"type": "integer"}},
@@ -104,7 +104,20 @@ TABLE: dict[str, tuple[Any, Any, list[tuple[str, str, Direction]]]] = {
     ),
     "a map that is open": (
         {"type": "object", "additionalProperties": {"type": "integer"}}, {"type": "object"},
-        [("", "additionalProperties", WIDER)],
+        [("*", "additionalProperties", WIDER)],
+    ),
+    "a map that is allowed": (
+        event(), {**event(), "additionalProperties": {"type": "integer"}}, [("", "additionalProperties", WIDER)],
+    ),
+    "a property that a rule held for": (
+        {"type": "object", "additionalProperties": {"type": "integer"}},
+        {"type": "object", "properties": {"n": {"type": "number"}}, "additionalProperties": {"type": "integer"}},
+        [("n", "added", SAME), ("n", "type", WIDER)],
+    ),
+    "a property that a rule holds for from now on": (
+        {"type": "object", "properties": {"n": {"type": "number"}}, "additionalProperties": {"type": "integer"}},
+        {"type": "object", "additionalProperties": {"type": "integer"}},
+        [("n", "removed", SAME), ("n", "type", NARROWER)],
     ),
     "unevaluated is additional where nothing else evaluates": (
         {"type": "object", "unevaluatedProperties": False}, {"type": "object", "additionalProperties": False}, [],
@@ -158,7 +171,7 @@ def test_a_required_property_more_spoils_all_that_a_closed_object_held() -> None
     found = only(event(), event(p=STRING, required=["p"]))
 
     assert (found.rule, found.direction, found.message, found.spoils_all) == (
-        "property",
+        "added",
         OTHER,
         "added, required",
         True,
@@ -288,6 +301,18 @@ def verdicts(schema: dict[str, Any], name: str) -> list[bool]:
     ]
 
 
+def overall(directions: Iterable[Direction]) -> Direction:
+    """The direction of several differences together."""
+    found = set(directions) - {Direction.SAME}
+    if not found:
+        return Direction.SAME
+    if found == {Direction.WIDER}:
+        return Direction.WIDER
+    if found & {Direction.OTHER} or found >= {Direction.NARROWER, Direction.WIDER}:
+        return Direction.OTHER
+    return Direction.NARROWER if Direction.NARROWER in found else Direction.UNDECIDABLE
+
+
 def loses_any(old: dict[str, Any], new: dict[str, Any]) -> bool:
     """Whether an object of the properties a and b was right and is not. Each is right or not whatever the other is."""
     return any(
@@ -303,6 +328,22 @@ def test_the_direction_holds_for_every_value_of_a_small_world(old: dict[str, Any
 
     assert loses == (direction in (NARROWER, OTHER)), (direction, compare(old, new))
     assert gains if direction is WIDER else direction is not SAME or not gains, (direction, compare(old, new))
+
+
+def test_members_are_seen_through_references_and_parts() -> None:
+    parts = {"allOf": [event(p={"$ref": "#/$defs/T"}, required=["p"])], "$defs": {"T": STRING}}
+    other = event(p={"$ref": "#/$defs/T", "description": "x"}) | {"$defs": {"T": STRING}}
+
+    assert members({"$schema": DRAFT, **parts}).required == {"p"}
+    assert members({"$schema": DRAFT, **parts}).definitions == members(other).definitions
+    assert members(event()).additional != members(event(closed=False)).additional
+
+
+def test_numbers_that_are_out_of_range_are_compared() -> None:
+    big = {"type": "integer", "maximum": 10**400}
+
+    assert about({**big, "enum": [10**400, 1]}, {**big, "enum": [1]})[0][1:] == ("enum", NARROWER)
+    assert about({"maximum": 1}, {"maximum": float("inf")}) == [("", "maximum", WIDER)]
 
 
 def test_equality_is_that_of_json() -> None:
