@@ -41,7 +41,7 @@ class Difference:
 
     path: names of properties; `[]` for the items of an array, `*` for properties that are not listed.
     rule: the JSON Schema keyword; `added` or `removed` where a property came or went. message: what is different, in words.
-    spoils_all: a value that was right before cannot be right now.
+    spoils_all: nothing that was right as a whole before is right now.
     """
 
     path: tuple[str, ...]
@@ -451,7 +451,7 @@ class _Comparison:
             if before[kind].values is not None or after[kind].values is not None:
                 listed.append((before[kind], after[kind]))
                 continue
-            for found in self.facet(path, kind, before[kind], after[kind]):
+            for found in self.facet(path, kind, before[kind], after[kind], is_required and len(before) == 1):
                 key = (found.rule, found.direction, found.message)
                 if found.path != path or key not in told:  # whole numbers and others are told of once
                     told.add(key)
@@ -542,7 +542,8 @@ class _Comparison:
         accepts = reader.accepts(nodes)
         return [value for value in values if accepts(value)]
 
-    def facet(self, path: Path, kind: str, old: _Facet, new: _Facet) -> Iterator[Difference]:
+    def facet(self, path: Path, kind: str, old: _Facet, new: _Facet, is_required: bool) -> Iterator[Difference]:
+        """What differs for values of one type. is_required: there always is one."""
         for keyword in sorted({*old.combinators, *new.combinators}):
             before, after = old.combinators.get(keyword), new.combinators.get(keyword)
             if before == after:
@@ -560,7 +561,7 @@ class _Comparison:
         elif kind == "array":
             yield from self.array(path, old, new)
         elif kind == "object":
-            yield from self.object(path, old, new)
+            yield from self.object(path, old, new, is_required)
 
     def limits(self, path: Path, kind: str, old: _Facet, new: _Facet) -> Iterator[Difference]:
         numeric = kind in ("integer", "number")
@@ -587,34 +588,35 @@ class _Comparison:
         if old.items or new.items:
             yield from self.nodes((*path, "[]"), old.items or (True,), new.items or (True,), is_required=False)
 
-    def object(self, path: Path, old: _Facet, new: _Facet) -> Iterator[Difference]:
+    def object(self, path: Path, old: _Facet, new: _Facet, is_required: bool) -> Iterator[Difference]:
         for name in sorted({*old.properties, *new.properties, *old.required, *new.required}):
-            yield from self.property((*path, name), name, old, new)
+            yield from self.property((*path, name), name, old, new, is_required)
         yield from self.additional(path, old, new)
 
-    def property(self, path: Path, name: str, old: _Facet, new: _Facet) -> Iterator[Difference]:
+    def property(self, path: Path, name: str, old: _Facet, new: _Facet, is_required: bool) -> Iterator[Difference]:
+        """is_required: there always is an object that may have it."""
         was, now = old.properties.get(name), new.properties.get(name)
         must, had_to = name in new.required, name in old.required
         is_new = was is None and not had_to and (now is not None or must)
         is_gone = now is None and not must and (was is not None or had_to)
         if is_new:
-            yield from self.added(path, old, now or (True,), must)
+            yield from self.added(path, old, now or (True,), must, is_required)
             return
         if is_gone:
-            yield from self.removed(path, was or (True,), new, had_to)
+            yield from self.removed(path, was or (True,), new, had_to, is_required)
             return
         if must != had_to:
             direction = Direction.NARROWER if must else Direction.WIDER
             message = "optional -> required" if must else "required -> optional"
             yield Difference(path=path, rule="required", direction=direction, message=message)
         if was is not None and now is not None:
-            yield from self.nodes(path, was, now, is_required=must and had_to)
+            yield from self.nodes(path, was, now, is_required=is_required and must and had_to)
         elif was is None and now is not None:  # it had to be there, and only now is said what it is
-            yield from self.nodes(path, old.additional or (True,), now, is_required=True)
+            yield from self.nodes(path, old.additional or (True,), now, is_required=is_required)
         elif was is not None:
-            yield from self.nodes(path, was, new.additional or (True,), is_required=True)
+            yield from self.nodes(path, was, new.additional or (True,), is_required=is_required)
 
-    def added(self, path: Path, old: _Facet, now: Nodes, must: bool) -> Iterator[Difference]:
+    def added(self, path: Path, old: _Facet, now: Nodes, must: bool, is_required: bool) -> Iterator[Difference]:
         """A property that was not listed before."""
         is_closed = False in old.additional
         has_patterns = "patternProperties" in old.combinators
@@ -622,8 +624,8 @@ class _Comparison:
         direction, spoils_all = Direction.WIDER, False
         message = "added, required" if must else "added, optional"
         if must:
-            spoils_all = is_closed and not has_patterns
-            direction = Direction.OTHER if spoils_all else Direction.NARROWER
+            is_new = is_closed and not has_patterns
+            direction, spoils_all = Direction.OTHER if is_new else Direction.NARROWER, is_new and is_required
         elif has_patterns:
             direction = Direction.UNDECIDABLE
             message = "added; what its name allowed before is not for a comparison to say"
@@ -633,9 +635,9 @@ class _Comparison:
             direction, message = Direction.SAME, message + by_rule
         yield Difference(path=path, rule="added", direction=direction, message=message, spoils_all=spoils_all)
         if old.additional and not is_closed and not has_patterns:
-            yield from self.nodes(path, old.additional, now, is_required=must)
+            yield from self.nodes(path, old.additional, now, is_required=False)
 
-    def removed(self, path: Path, was: Nodes, new: _Facet, had_to: bool) -> Iterator[Difference]:
+    def removed(self, path: Path, was: Nodes, new: _Facet, had_to: bool, is_required: bool) -> Iterator[Difference]:
         """A property that is not listed any more."""
         direction, message, spoils_all = Direction.NARROWER, "removed", False
         follows_rule = False
@@ -645,7 +647,7 @@ class _Comparison:
             direction = Direction.UNDECIDABLE
             message = "removed; what its name still allows is not for a comparison to say"
         elif False in new.additional:
-            spoils_all = had_to
+            spoils_all = had_to and is_required
         else:
             follows_rule = True
             direction = Direction.WIDER if had_to else Direction.SAME

@@ -179,6 +179,17 @@ def test_a_required_property_more_spoils_all_that_a_closed_object_held() -> None
     assert not only(event(closed=False), event(p=STRING, required=["p"], closed=False)).spoils_all
 
 
+def test_what_is_inside_something_optional_spoils_not_all() -> None:
+    def plan(inner: dict[str, Any], *required: str, kind: Any = "object") -> dict[str, Any]:
+        return event(p={**inner, "type": kind}, required=required)
+
+    inner, more = event(), event(q=STRING, required=["q"])
+
+    assert only(plan(inner, "p"), plan(more, "p")).spoils_all
+    assert not only(plan(inner), plan(more)).spoils_all
+    assert not only(plan(inner, "p", kind=["object", "null"]), plan(more, "p", kind=["object", "null"])).spoils_all
+
+
 def test_required_and_optional_are_told_apart_from_coming_and_going() -> None:
     optional, required = event(p=STRING), event(p=STRING, required=["p"])
 
