@@ -1,4 +1,4 @@
-"""Real web servers in real processes, for tests: started, awaited, stopped."""
+"""Real servers and workers in real processes, for tests: started, awaited, stopped."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 _OF_THE_RUN = ("PYTEST_", "DJANGO_", "FLASK_", "ITLY")  # variables that tests set for themselves
-STARTED = re.compile(r"(?:Listening at:|Running on|running on) (http://127\.0\.0\.1:\d+)")
+P = TypeVar("P", bound="Process")
+STARTED = re.compile(r"(?:Listening at:|Running on|running on|server at) (http://127\.0\.0\.1:\d+)")
 
 
-class Server:
-    """A server process. Known by the line in which it says where it listens.
+class Process:
+    """A process and what it prints.
 
-    env: laid over this process's environment, without what pytest puts there (the server is no test).
+    command: as for `python -m`. env: laid over this process's environment, without what pytest puts there (what is started
+    is no test).
     """
 
     def __init__(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = None) -> None:
@@ -36,17 +39,16 @@ class Server:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        try:
-            self.url = self.wait_for_line(STARTED).group(1)
-        except BaseException:
-            self.stop()
-            raise
 
-    def __enter__(self) -> Server:
+    def __enter__(self: P) -> P:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def output(self) -> str:
@@ -60,17 +62,34 @@ class Server:
         Raises:
             TimeoutError: it did not come, or the process ended without it; shows the output.
         """
+        return self.wait_for_lines(pattern, 1, timeout_s)[0]
+
+    def wait_for_lines(
+        self, pattern: str | re.Pattern[str], count: int, timeout_s: float = 20.0
+    ) -> list[re.Match[str]]:
+        """The same for that many lines."""
         found: list[re.Match[str]] = []
 
-        def is_there() -> bool:
-            found.extend(match for line in self._lines if (match := re.search(pattern, line)))
-            return bool(found) or self._ended()
+        def are_there() -> bool:
+            found[:] = [match for line in self._lines if (match := re.search(pattern, line))]
+            return len(found) >= count or self._ended()
 
         with self._changed:
-            self._changed.wait_for(is_there, timeout_s)
-            if not found:
-                raise TimeoutError(f"no line like {pattern!r} in:\n{''.join(self._lines)}")
-        return found[0]
+            self._changed.wait_for(are_there, timeout_s)
+            if len(found) < count:
+                raise TimeoutError(f"{len(found)} of {count} lines like {pattern!r} in:\n{''.join(self._lines)}")
+        return found
+
+    def wait(self, timeout_s: float = 30.0) -> int:
+        """Its exit status, when it has ended by itself.
+
+        Raises:
+            TimeoutError: it did not in time; shows the output.
+        """
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"it did not end:\n{self.output}") from None
 
     def stop(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = 15.0) -> int:
         """Ends it, and returns its exit status; kills the whole group if it does not end in time."""
@@ -104,3 +123,15 @@ class Server:
         with self._changed:
             self._lines.append("")
             self._changed.notify_all()
+
+
+class Server(Process):
+    """A web server. Known by the line in which it says where it listens."""
+
+    def __init__(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = None) -> None:
+        super().__init__(command, cwd=cwd, env=env)
+        try:
+            self.url = self.wait_for_line(STARTED).group(1)
+        except BaseException:
+            self.stop()
+            raise
