@@ -5,6 +5,8 @@ Generated code holds one Package and hands everything to it.
 
 from __future__ import annotations
 
+import inspect
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ from .log import Log
 from .options import Options
 from .plan import UNSET, Plan
 
-__all__ = ["UNSET", "Package", "TypedEvent", "given"]
+__all__ = ["UNSET", "Package", "given"]
 
 
 def given(properties: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,13 +29,31 @@ def given(properties: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, 
     return {key: value for key, value in (*properties.items(), *extra.items()) if value is not UNSET}
 
 
-class TypedEvent(Event):
-    """Base of the generated event classes."""
+def event_class(cls: str, module: str, function: Callable[..., None], name: str, renamed: Mapping[str, str]) -> type:
+    """A class with the arguments of an event's function, which keeps them as a value for `track`.
 
-    __slots__ = ()
+    renamed: argument -> property, where the two differ.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    own = [each for each in parameters if each.kind is each.KEYWORD_ONLY and each.name != "options"]
+    rest = [each for each in parameters if each.kind is each.VAR_KEYWORD]
+    properties = [(each.name, renamed.get(each.name, each.name)) for each in own]
 
-    def __init__(self, name: str, properties: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
-        super().__init__(name, given(properties, extra))
+    def __init__(self: Event, /, **extra: Any) -> None:
+        Event.__init__(self, name, given({wire: extra.pop(key, UNSET) for key, wire in properties}, extra))
+
+    says = (function.__doc__ or "").partition("\n")[0]
+    return type(
+        cls,
+        (Event,),
+        {
+            "__module__": module,
+            "__doc__": f"{says}\n\nThe same as a call of `{function.__name__}`, as a value for `track`.",
+            "__slots__": (),
+            "__init__": __init__,
+            "__signature__": inspect.Signature([*own, *rest]),
+        },
+    )
 
 
 class Disabled:
@@ -63,10 +83,14 @@ class Package:
 
     resolver: asked on every call for the client of the current application, where one process runs several; None, or an
     answer of None, means the loaded client.
+    events: event class -> the event's function, its name, and those arguments that are called otherwise than the property.
     """
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, name: str = "itly") -> None:
         self.directory = Path(file).parent
+        self.name = name
+        self.events: Mapping[str, tuple[Callable[..., None], str, Mapping[str, str]]] = {}
+        self._classes: dict[str, type] = {}
         self.resolver: Callable[[], Client | Disabled | None] | None = None
         self._client: Client | Disabled | None = None
         self._plan: Plan | None = None
@@ -78,6 +102,17 @@ class Package:
         if self._plan is None:
             self._plan = Plan.read(self.directory)
         return self._plan
+
+    def event_class(self, name: str) -> type:
+        """The module's `__getattr__`. A class is made at its first use: those of a large plan would take most of the time
+        that importing it takes, and a process uses few of them."""
+        found = self._classes.get(name)
+        if found is None:
+            if name not in self.events:
+                module = sys.modules.get(self.name)
+                raise AttributeError(f"module {self.name!r} has no attribute {name!r}", name=name, obj=module)
+            found = self._classes.setdefault(name, event_class(name, self.name, *self.events[name]))
+        return found
 
     def load(self, options: Options | None = None) -> None:
         """Make the client every call goes to.

@@ -77,12 +77,13 @@ _SAYS = {
 
 @dataclass(frozen=True)
 class Argument:
-    """A parameter and the property it becomes."""
+    """A parameter and the property it becomes. is_renamed: the two are called differently."""
 
     name: PythonName
     wire: str
     type: Type
     required: bool
+    is_renamed: bool
 
 
 @dataclass(frozen=True)
@@ -263,14 +264,15 @@ def _signature(read: Read, types: Sequence[ClassName]) -> Signature:
         kind=read.kind,
         names=read.names,
         wire=read.section.name,
-        arguments=tuple(
-            Argument(read.arguments[entry.wire], entry.wire, _resolved(entry.type, types), entry.required)
-            for entry in read.properties.entries
-        ),
+        arguments=tuple(_argument(entry, read.arguments[entry.wire], types) for entry in read.properties.entries),
         extra=None if extra is None else _resolved(extra, types),
         doc=tuple(_doc(read)),
         is_deprecated=read.section.status == "deprecated",
     )
+
+
+def _argument(entry: Entry, name: PythonName, types: Sequence[ClassName]) -> Argument:
+    return Argument(name, entry.wire, _resolved(entry.type, types), entry.required, is_renamed=name != entry.wire)
 
 
 def _doc(read: Read) -> Iterator[str]:
@@ -402,7 +404,7 @@ def _runtime_classes(events: Sequence[Signature]) -> Iterator[str]:
     """What event classes are made of, and that asking the module for a name makes them."""
     yield from ("", "", "_package.events = {")
     for item in events:
-        renamed = [argument for argument in item.arguments if argument.name != argument.wire]
+        renamed = [argument for argument in item.arguments if argument.is_renamed]
         pairs = ", ".join(f"{literal(argument.name)}: {literal(argument.wire)}" for argument in renamed)
         yield f"    {literal(item.names.cls)}: ({item.names.function}, {literal(item.wire)}, {{{pairs}}}),"
     yield from ("}", "__getattr__ = _package.event_class", "__dir__ = __all__.copy")

@@ -71,7 +71,7 @@ _FORMS: dict[type[ast.AST], tuple[str, ...]] = {
     )
 }  # fmt: skip
 _CALLED = frozenset({"Package", "TypedDict", "_deprecated", "_given"})
-_CALLED_METHODS = frozenset({"__init__", "event", "identify", "group", "page"})
+_CALLED_METHODS = frozenset({"event", "identify", "group", "page"})
 _NEUTRAL = "x"
 _NEUTRAL_STRING = re.compile(r'""".*?"""|"[^"]*"', re.DOTALL)  # names and neutral texts need no escapes
 

@@ -27,8 +27,8 @@ SPICES = [
     f"\x0c{RUN}", f"\u2028{RUN}", f"\x85{RUN}", f"{{{RUN}}}", f"]: {RUN},", f"): {RUN}", f"', {RUN}, '", f'", {RUN}, "',
     f"#\n{RUN}", f"\\\n{RUN}", '"', "'", '"""', "'''", '\\"', "\\", "\\\\", '\\"""', '""""', "\\N{DASH}", "\\x41",
     "\\u0041", "%s", "{}", "{0.__class__}", "$x", "\x00", "\x1b[31m", "\ufeff", "\u202e", "\u2066", "\u200b", "\U000e0041",
-    "from", "import", "None", "class", "self", "options", "user_id", "_extra", "UNSET", "Package", "TypedEvent", "super",
-    "__init__", "__class__", "__file__", "__all__", "__builtins__", "_package", "_given", "str", "int", "Any", "Literal",
+    "from", "import", "None", "class", "self", "options", "user_id", "_extra", "UNSET", "Package", "event_class", "super",
+    "__init__", "__class__", "__file__", "__all__", "__getattr__", "__dir__", "__builtins__", "_package", "_given", "str", "int", "Any", "Literal",
     "Context", "load", "track", "Event", "utm_medium", "utmMedium", "utm_medium_10e6d9", "a b", "aB", "a_b", "A_B", "1h",
     "\u72b6\u6001", "\U0001f389", "\u30fb", "e\u0301", "\u00e9", "\ufb01", "", " ",
 ]  # fmt: skip

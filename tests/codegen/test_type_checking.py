@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import os
 import re
 import subprocess
@@ -14,10 +15,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from itly_core.codegen import render
+from itly_core.codegen.render import EXPORTED, FUNCTIONS
 from itly_core.plans import load
 from itly_core.plans.document import Plan
 from tests.codegen import regenerate
-from tests.codegen.plans import CORPUS, ROOT, recorded_names
+from tests.codegen.plans import CORPUS, ROOT, imported_from, recorded_names
 from tests.codegen.test_hostile_plans import plans
 from tests.codegen.test_verdicts import instances, reference
 
@@ -147,19 +149,28 @@ def valid_calls(package: str, plan: Plan, directory: Path) -> Iterator[str]:
                 yield f"{package}.{called.function}('u1', {spelled})"
 
 
-def parameters(body: Iterable[ast.stmt]) -> Iterator[tuple[str, list[str]]]:
-    """The names of what is called in a file, each with the names of what it takes."""
+def stubbed(body: Iterable[ast.stmt]) -> Iterator[tuple[str, list[str]]]:
+    """What a stub says can be called, each with the names of what it takes."""
     for node in body:
         if isinstance(node, ast.FunctionDef):
             yield node.name, [argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)]
         elif isinstance(node, ast.ClassDef):
-            yield from ((f"{node.name}.{name}", taken) for name, taken in parameters(node.body))
+            yield from ((node.name, [name for name in taken if name != "self"]) for _, taken in stubbed(node.body))
 
 
 def test_the_run_time_and_the_stub_offer_the_same() -> None:
-    files = regenerate.files()
-    runtime, stub = (dict(parameters(ast.parse(files[name]).body)) for name in ("__init__.py", "__init__.pyi"))
+    package = imported_from(regenerate.PACKAGE)
+    stub = dict(stubbed(ast.parse(regenerate.files()["__init__.pyi"]).body))
     for name in ("load", "alias", "track", "flush", "shutdown", "stats"):  # methods of the run time's Package
         del stub[name]
+    taken = {
+        name: [
+            each.name
+            for each in inspect.signature(getattr(package, name)).parameters.values()
+            if each.kind != each.VAR_KEYWORD
+        ]
+        for name in stub
+    }
 
-    assert runtime == stub
+    assert taken == stub
+    assert {*stub} == {*package.__all__} - {*EXPORTED, *FUNCTIONS} | {"identify", "group", "page"}

@@ -30,7 +30,6 @@ from itly_core import (
 from itly_core.package import (
     UNSET,
     Package,
-    TypedEvent,
     given as _given,
 )
 
@@ -87,7 +86,7 @@ __all__ = [
     "track",
 ]
 
-_package = Package(__file__)
+_package = Package(__file__, __name__)
 alias = _package.alias
 flush = _package.flush
 load = _package.load
@@ -468,237 +467,17 @@ class Context:
         )
 
 
-class CheckoutStarted(TypedEvent):
-    """A customer came to the checkout with something in the basket.
-
-    The same as a call of `checkout_started`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        items=UNSET,
-        total=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Checkout Started",
-            {
-                "items": items,
-                "total": total,
-            },
-            _extra,
-        )
-
-
-class CouponEntered(TypedEvent):
-    """A customer entered a coupon's code, right or wrong.
-
-    The same as a call of `coupon_entered`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        code=UNSET,
-        percent_off=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Coupon Entered",
-            {
-                "code": code,
-                "percent_off": percent_off,
-            },
-            _extra,
-        )
-
-
-class OrderCompleted(TypedEvent):
-    """A customer placed an order.
-
-    The same as a call of `order_completed`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        coupon=UNSET,
-        lines=UNSET,
-        order_id=UNSET,
-        payment=UNSET,
-        total=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Order Completed",
-            {
-                "coupon": coupon,
-                "lines": lines,
-                "order_id": order_id,
-                "payment": payment,
-                "total": total,
-            },
-            _extra,
-        )
-
-
-class ProductAdded(TypedEvent):
-    """A product was put into the basket.
-
-    The same as a call of `product_added`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        product=UNSET,
-        quantity=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Product Added",
-            {
-                "product": product,
-                "quantity": quantity,
-            },
-            _extra,
-        )
-
-
-class ProductRemoved(TypedEvent):
-    """A product was taken out of the basket.
-
-    The same as a call of `product_removed`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        product=UNSET,
-        quantity=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Product Removed",
-            {
-                "product": product,
-                "quantity": quantity,
-            },
-            _extra,
-        )
-
-
-class ProductViewed(TypedEvent):
-    """A customer opened a product's page.
-
-    The same as a call of `product_viewed`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        in_basket=UNSET,
-        product=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Product Viewed",
-            {
-                "in_basket": in_basket,
-                "product": product,
-            },
-            _extra,
-        )
-
-
-class ProductsSearched(TypedEvent):
-    """A customer searched the shop.
-
-    The same as a call of `products_searched`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        query=UNSET,
-        results=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Products Searched",
-            {
-                "query": query,
-                "results": results,
-            },
-            _extra,
-        )
-
-
-class SignedIn(TypedEvent):
-    """A customer signed in.
-
-    The same as a call of `signed_in`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        method=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Signed In",
-            {
-                "method": method,
-            },
-            _extra,
-        )
-
-
-class SignedOut(TypedEvent):
-    """A customer signed out.
-
-    The same as a call of `signed_out`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Signed Out",
-            {},
-            _extra,
-        )
-
-
-class SignedUp(TypedEvent):
-    """Somebody made an account.
-
-    The same as a call of `signed_up`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        newsletter=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Signed Up",
-            {
-                "newsletter": newsletter,
-            },
-            _extra,
-        )
+_package.events = {
+    "CheckoutStarted": (checkout_started, "Checkout Started", {}),
+    "CouponEntered": (coupon_entered, "Coupon Entered", {}),
+    "OrderCompleted": (order_completed, "Order Completed", {}),
+    "ProductAdded": (product_added, "Product Added", {}),
+    "ProductRemoved": (product_removed, "Product Removed", {}),
+    "ProductViewed": (product_viewed, "Product Viewed", {}),
+    "ProductsSearched": (products_searched, "Products Searched", {}),
+    "SignedIn": (signed_in, "Signed In", {}),
+    "SignedOut": (signed_out, "Signed Out", {}),
+    "SignedUp": (signed_up, "Signed Up", {}),
+}
+__getattr__ = _package.event_class
+__dir__ = __all__.copy

@@ -30,7 +30,6 @@ from itly_core import (
 from itly_core.package import (
     UNSET,
     Package,
-    TypedEvent,
     given as _given,
 )
 
@@ -83,7 +82,7 @@ __all__ = [
     "track",
 ]
 
-_package = Package(__file__)
+_package = Package(__file__, __name__)
 alias = _package.alias
 flush = _package.flush
 load = _package.load
@@ -415,189 +414,15 @@ class Context:
         )
 
 
-class CommentPosted(TypedEvent):
-    """A reader commented on a post.
-
-    The same as a call of `comment_posted`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        is_first=UNSET,
-        length=UNSET,
-        post_id=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Comment Posted",
-            {
-                "is_first": is_first,
-                "length": length,
-                "post_id": post_id,
-            },
-            _extra,
-        )
-
-
-class PostPublished(TypedEvent):
-    """An author published a post.
-
-    The same as a call of `post_published`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        post_id=UNSET,
-        tags=UNSET,
-        words=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Post Published",
-            {
-                "post_id": post_id,
-                "tags": tags,
-                "words": words,
-            },
-            _extra,
-        )
-
-
-class PostViewed(TypedEvent):
-    """A reader opened a post.
-
-    The same as a call of `post_viewed`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        is_own=UNSET,
-        post_id=UNSET,
-        title=UNSET,
-        words=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Post Viewed",
-            {
-                "is_own": is_own,
-                "post_id": post_id,
-                "title": title,
-                "words": words,
-            },
-            _extra,
-        )
-
-
-class PostsSearched(TypedEvent):
-    """A reader searched the blog.
-
-    The same as a call of `posts_searched`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        query=UNSET,
-        results=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Posts Searched",
-            {
-                "query": query,
-                "results": results,
-            },
-            _extra,
-        )
-
-
-class SignInFailed(TypedEvent):
-    """A sign-in was refused. Says why, never who.
-
-    The same as a call of `sign_in_failed`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        reason=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Sign In Failed",
-            {
-                "reason": reason,
-            },
-            _extra,
-        )
-
-
-class SignedIn(TypedEvent):
-    """A reader signed in.
-
-    The same as a call of `signed_in`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        method=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Signed In",
-            {
-                "method": method,
-            },
-            _extra,
-        )
-
-
-class SignedOut(TypedEvent):
-    """A reader signed out.
-
-    The same as a call of `signed_out`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Signed Out",
-            {},
-            _extra,
-        )
-
-
-class SignedUp(TypedEvent):
-    """Somebody made an account.
-
-    The same as a call of `signed_up`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        newsletter=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Signed Up",
-            {
-                "newsletter": newsletter,
-            },
-            _extra,
-        )
+_package.events = {
+    "CommentPosted": (comment_posted, "Comment Posted", {}),
+    "PostPublished": (post_published, "Post Published", {}),
+    "PostViewed": (post_viewed, "Post Viewed", {}),
+    "PostsSearched": (posts_searched, "Posts Searched", {}),
+    "SignInFailed": (sign_in_failed, "Sign In Failed", {}),
+    "SignedIn": (signed_in, "Signed In", {}),
+    "SignedOut": (signed_out, "Signed Out", {}),
+    "SignedUp": (signed_up, "Signed Up", {}),
+}
+__getattr__ = _package.event_class
+__dir__ = __all__.copy

@@ -30,7 +30,6 @@ from itly_core import (
 from itly_core.package import (
     UNSET,
     Package,
-    TypedEvent,
     given as _given,
 )
 
@@ -79,7 +78,7 @@ __all__ = [
     "\u72b6\u6001Event",
 ]
 
-_package = Package(__file__)
+_package = Package(__file__, __name__)
 alias = _package.alias
 flush = _package.flush
 load = _package.load
@@ -369,147 +368,13 @@ class Context:
         )
 
 
-class CartViewed(TypedEvent):
-    """Track "cart_viewed".
-
-    The same as a call of `cart_viewed`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "cart_viewed",
-            {},
-            _extra,
-        )
-
-
-class CartViewed_9aebf5(TypedEvent):
-    """Quotes \"\"\" and a backslash \\n, to the end "
-
-    The same as a call of `cart_viewed_9aebf5`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        items=UNSET,
-        utm_medium_10e6d9=UNSET,
-        utm_medium=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Cart Viewed",
-            {
-                "items": items,
-                "utmMedium": utm_medium_10e6d9,
-                "utm_medium": utm_medium,
-            },
-            _extra,
-        )
-
-
-class Comment(TypedEvent):
-    """Track "Comment Posted".
-
-    The same as a call of `comment`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        kind=UNSET,
-        text=UNSET,
-        thread=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Comment Posted",
-            {
-                "kind": kind,
-                "text": text,
-                "thread": thread,
-            },
-            _extra,
-        )
-
-
-class Load(TypedEvent):
-    """Track "load".
-
-    The same as a call of `load_event`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        from_=UNSET,
-        options_=UNSET,
-        self_=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "load",
-            {
-                "from": from_,
-                "options": options_,
-                "self": self_,
-            },
-            _extra,
-        )
-
-
-class ProcessStarted(TypedEvent):
-    """A worker process came up.
-
-    The same as a call of `process_started`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        available_processors=UNSET,
-        region=UNSET,
-        started_at=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "Process Started",
-            {
-                "available_processors": available_processors,
-                "region": region,
-                "started_at": started_at,
-            },
-            _extra,
-        )
-
-
-class 状态Event(TypedEvent):
-    """Track "状态".
-
-    The same as a call of `状态`, as a value for `track`.
-    """
-
-    def __init__(
-        self,
-        *,
-        prop_1h=UNSET,
-        u1f389=UNSET,
-        **_extra,
-    ):
-        TypedEvent.__init__(
-            self,
-            "\u72b6\u6001",
-            {
-                "1h": prop_1h,
-                "\U0001f389": u1f389,
-            },
-            _extra,
-        )
+_package.events = {
+    "CartViewed": (cart_viewed, "cart_viewed", {}),
+    "CartViewed_9aebf5": (cart_viewed_9aebf5, "Cart Viewed", {"utm_medium_10e6d9": "utmMedium"}),
+    "Comment": (comment, "Comment Posted", {}),
+    "Load": (load_event, "load", {"from_": "from", "options_": "options", "self_": "self"}),
+    "ProcessStarted": (process_started, "Process Started", {}),
+    "\u72b6\u6001Event": (状态, "\u72b6\u6001", {"prop_1h": "1h", "u1f389": "\U0001f389"}),
+}
+__getattr__ = _package.event_class
+__dir__ = __all__.copy
