@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from typing import Any
 from ..errors import ConfigError, PlanError, PullError
 from ..project import Project
 from ..suggest import unknown
+from . import diff_report
+from .diff import Diff, View, diff
 from .loading import Reference, is_remote, load, source_table
 from .server import Watch, unwatched
+from .snapshot import of_package
 
 PLAN_FILE = "_plan.json"
-SECTIONS = ("context", "identify", "group", "page")
-MAX_LISTED = 20  # names of a kind, in text
+MAX_LISTED = 20  # changes, in text
 
 
 class Mode(Enum):
@@ -30,19 +32,11 @@ class Mode(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Changes:
-    """Events and sections by name, against the package on disk."""
-
-    added: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
 class Pulled:
     """What a pull found and did.
 
-    path: the package's directory. changes: None where there was no package. files: what was written, or would be.
+    path: the package's directory. diff: against the plan of the last pull; None where there is no package that says what
+    that was. files: what was written, or would be.
     differences: file -> how it was not what the plan gives: missing, stale or edited. overwritten: the edited files that
     were written. kept: the server was not asked.
     """
@@ -53,7 +47,7 @@ class Pulled:
     version: str
     events: int
     path: Path
-    changes: Changes | None
+    diff: Diff | None
     files: tuple[str, ...] = ()
     differences: Mapping[str, str]
     overwritten: tuple[str, ...] = ()
@@ -65,7 +59,7 @@ class Pulled:
             "source": self.source,
             "plan": {"name": self.plan, "version": self.version, "events": self.events},
             "path": str(self.path),
-            "changes": None if self.changes is None else asdict(self.changes),
+            "diff": None if self.diff is None else self.diff.as_json(),
             "files": list(self.files),
             "differences": dict(self.differences),
             "overwritten": list(self.overwritten),
@@ -79,15 +73,10 @@ class Pulled:
         else:
             origin = f" from source {self.source}" if self.source else ""
             yield f"Plan {self.plan} {self.version}{origin}: {_counted(self.events)}."
-        if self.changes is not None:
-            for names, word in (
-                (self.changes.removed, "removed"),
-                (self.changes.changed, "changed"),
-                (self.changes.added, "added"),
-            ):
-                if names:
-                    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-                    yield f"  {word}: {', '.join(names[:MAX_LISTED])}{more}"
+        if self.diff is not None and self.diff.lines:
+            yield f"Since the last pull ({self.diff.old.title}): {diff_report.counts_text(self.diff)}"
+            yield diff_report.head(View.BOTH)
+            yield from diff_report.as_text(self.diff, limit=MAX_LISTED)
         yield from (f"  {name} is {state}" for name, state in self.differences.items() if self.mode is Mode.CHECK)
         if self.kept:
             return
@@ -144,27 +133,11 @@ def pull_plan(
         version=resolved.version,
         events=len(after["events"]),
         path=where,
-        changes=None if before is None else changes_between(before, after),
+        diff=None if before is None else diff(of_package(before), of_package(after)),
         files=() if mode is Mode.CHECK else tuple(sorted(differences)),
         differences=differences,
         overwritten=done.overwritten if done else (),
     )
-
-
-def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
-    """Events and sections that differ between two `_plan.json` documents, by name."""
-    old, new = _entries(before), _entries(after)
-    return Changes(
-        added=tuple(sorted(new.keys() - old.keys())),
-        removed=tuple(sorted(old.keys() - new.keys())),
-        changed=tuple(sorted(name for name in old.keys() & new.keys() if old[name] != new[name])),
-    )
-
-
-def _entries(document: Mapping[str, Any]) -> dict[str, Any]:
-    events = document.get("events")
-    sections = {f"({name})": document[name] for name in SECTIONS if document.get(name)}
-    return {**(events if isinstance(events, dict) else {}), **sections}
 
 
 def _chosen(project: Project, source: str | None, plan: str | None) -> tuple[str, Reference, Path]:
@@ -200,7 +173,7 @@ def _on_disk(path: Path) -> Mapping[str, Any] | None:
     """The `_plan.json` of the package, None where there is no readable one."""
     try:
         document = json.loads((path / PLAN_FILE).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
 
@@ -208,16 +181,15 @@ def _on_disk(path: Path) -> Mapping[str, Any] | None:
 def _kept(before: Mapping[str, Any] | None, mode: Mode, source: str, path: Path) -> Pulled:
     if before is None:
         raise PullError(f"offline, and there is no package in {path} to go on with: pull once with the network")
-    about = before.get("plan")
-    plan = about if isinstance(about, dict) else {}
+    plan = of_package(before)
     return Pulled(
         mode=mode,
         source=source,
-        plan=str(plan.get("name", "")),
-        version=str(plan.get("version", "")),
-        events=len(before.get("events") or ()),
+        plan=plan.name,
+        version=plan.version,
+        events=len(plan.events),
         path=path,
-        changes=None,
+        diff=None,
         differences=_edited(before, path),
         kept=True,
     )
@@ -226,10 +198,11 @@ def _kept(before: Mapping[str, Any] | None, mode: Mode, source: str, path: Path)
 def _edited(document: Mapping[str, Any], path: Path) -> dict[str, str]:
     """Files of the package that are not as they were generated."""
     found = {}
-    for name, digest in (document.get("files") or {}).items():
+    files = document.get("files")
+    for name, digest in files.items() if isinstance(files, dict) else ():
         try:
             data = (path / name).read_bytes().replace(b"\r\n", b"\n")  # git may turn line ends
-        except OSError:
+        except (OSError, ValueError):  # ValueError: no name of a file
             found[name] = "missing"
             continue
         if hashlib.sha256(data).hexdigest() != digest:

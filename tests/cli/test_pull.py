@@ -107,9 +107,56 @@ def test_a_pull_says_what_changed_since_the_last(plan: Path, run: Run) -> None:
     )
     _, out, _ = run("pull", "--plan", plan.name)
 
-    assert "removed: (context), Signed In\n" in out
-    assert "added: (identify), Signed Out\n" in out
-    assert "changed: Process Started\n" in out
+    said = out.splitlines()
+    assert (
+        said[1]
+        == "Since the last pull (Shop 1.0.0): callers: 4 breaking, 1 compatible; consumers: 2 breaking, 3 compatible"
+    )
+    assert [" ".join(line.split()) for line in said[2:8]] == [
+        "callers consumers change",
+        "breaking breaking (context): removed",
+        "breaking breaking Signed In: event removed; its function is signed_in",
+        "breaking compatible (identify): added; required: version",
+        "breaking compatible Process Started: available_processors: minimum 1 -> 2",
+        "compatible compatible Signed Out: event added; its function is signed_out",
+    ]
+    assert "The plan's version is still 1.0.0: 2.0.0 (major) at least." in said
+
+
+def test_what_changed_is_in_json_too(plan: Path, run: Run) -> None:
+    run("pull", "--plan", plan.name)
+    plan.write_text(PLAN.replace("Signed In", "Signed Out"), "utf-8")
+    _, out, _ = run("pull", "--plan", plan.name, "--dry-run", "--format", "json")
+    said = json.loads(out)["diff"]
+
+    assert [(change["name"], change["change"]) for change in said["changes"]] == [
+        ("Signed In", "removed"),
+        ("Signed Out", "added"),
+    ]
+    assert (said["callers"]["breaking"], said["version"]["suggested"]) == (1, "2.0.0")
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        "",
+        "[]",
+        "null",
+        "{}",
+        '{"itly": 0, "events": ["Signed In"], "context": 3}',
+        '{"events": {"Signed In": null, "A": {"schema": {"type": 3}, "arguments": [1]}}, "plan": "x", "files": ["a"]}',
+        '{"events": {"Process Started": {"schema": {"type": "object", "properties": {"a": {"type": {}}}}}}}',
+        '{"files": {"\\u0000": 1}, "events": 3}',
+        "[" * 100_000,
+    ],
+)
+def test_a_plan_on_disk_that_cannot_be_read_fails_nothing(found: str, plan: Path, project: Path, run: Run) -> None:
+    (project / "itly").mkdir()
+    (project / "itly" / "_plan.json").write_text(found)
+    settings(project, '[tool.itly.sources]\npython = "https://plans.example/plan.yaml"\n')
+
+    assert run("pull", "--plan", plan.name, "--check")[0] == 4
+    assert run("pull", "--offline")[0] == (0 if found.startswith("{") else 3)
 
 
 def test_the_package_goes_where_path_says(plan: Path, project: Path, run: Run) -> None:
@@ -379,7 +426,7 @@ def test_json_is_one_object(plan: Path, run: Run) -> None:
     assert (said["ok"], said["exit_code"], said["path"]) == (True, 0, "itly")
     assert said["plan"] == {"name": "Shop", "version": "1.0.0", "events": 2}
     assert said["files"] == FILES
-    assert said["changes"] is None
+    assert said["diff"] is None
 
 
 def test_json_is_one_object_for_a_stale_package_too(plan: Path, run: Run) -> None:
