@@ -32,6 +32,7 @@ class Project:
 
     base: the directory that its relative paths count from. package: import name of the generated package.
     sources: {name: file, directory, address, or a table with `plan`}. sources_setting: where the user writes them.
+    lint: what it says of the rules of `itly lint`; read when that runs. lint_setting: where the user writes it.
     options: reads the options of its clients when asked, so that a wrong one does not stop a command that needs none;
     raises ConfigError.
     """
@@ -40,6 +41,8 @@ class Project:
     package: str = "itly"
     sources: Mapping[str, Any] = field(default_factory=dict)
     sources_setting: str = "[tool.itly.sources] in pyproject.toml"
+    lint: Mapping[str, Any] = field(default_factory=dict)
+    lint_setting: str = "[tool.itly.lint] in pyproject.toml"
     options: Callable[[], Options] = Options
 
     @property
@@ -64,8 +67,8 @@ class Project:
 
 
 _OPTIONS = ("environment", "context", "destinations", "delivery")
-KEYS = frozenset({"package", "sources", "spool_dir", *_OPTIONS})
-_TABLES = ("sources", "context", "destinations", "delivery")
+KEYS = frozenset({"package", "sources", "lint", "spool_dir", *_OPTIONS})
+_TABLES = ("sources", "lint", "context", "destinations", "delivery")
 
 
 def project_from_pyproject(directory: Path | None = None) -> Project:
@@ -117,6 +120,7 @@ def _project(table: Any, file: Path) -> Project:
         base=file.parent,
         package=package,
         sources=given.get("sources", {}),
+        lint=given.get("lint", {}),
         options=partial(_options, given, file),
     )
 

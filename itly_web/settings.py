@@ -46,6 +46,7 @@ class WebOptions:
     """What holds in a web framework only.
 
     package: import name of the generated package. sources: {name: file, folder, URL, or a mapping}, for pulling.
+    lint: what `itly_lint` shall find, see docs/plan-checks.md.
     flush: when a request waits for delivery; None: never, except on a serverless host, where "before_response" is used.
     flush_timeout: most seconds it waits. after_commit: calls made in a database transaction wait for its end, and vanish
     with a rollback; Django only.
@@ -53,6 +54,7 @@ class WebOptions:
 
     package: str = "itly"
     sources: Mapping[str, Any] = field(default_factory=dict)
+    lint: Mapping[str, Any] = field(default_factory=dict)
     flush: Flush | None = None
     flush_timeout: float = 1.0
     after_commit: bool = False

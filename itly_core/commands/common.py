@@ -6,7 +6,7 @@ import functools
 import json
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 import click
 
@@ -70,6 +70,19 @@ def printable(line: str, stream: Any) -> str:
     shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def annotation(level: Literal["error", "warning", "notice"], message: str, *, title: str, file: str, line: int) -> str:
+    """A line that GitHub shows beside the code, where a workflow prints it. line: 0 where it is not known."""
+    about = {"file": file, **({"line": str(line)} if line else {}), "title": title} if file else {"title": title}
+    values = ",".join(f"{key}={_of_workflow(value, ':', ',')}" for key, value in about.items())
+    return f"::{level} {values}::{_of_workflow(message)}"
+
+
+def _of_workflow(text: str, *more: str) -> str:
+    for char in ("%", "\r", "\n", *more):
+        text = text.replace(char, f"%{ord(char):02X}")
+    return text
 
 
 def say_json(value: Any) -> None:

@@ -55,6 +55,8 @@ def project_of(info: ScriptInfo) -> Project:
         package=settings.web.package,
         sources=settings.web.sources,
         sources_setting="app.config['ITLY']['SOURCES']",
+        lint=settings.web.lint,
+        lint_setting="app.config['ITLY']['LINT']",
         options=lambda: settings.options,
     )
 

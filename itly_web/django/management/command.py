@@ -95,7 +95,7 @@ class ItlyCommand(BaseCommand):
 def project_from_settings() -> Project:
     """What the commands work on. A wrong vendor key does not stop a pull: all settings are read when a command asks."""
     given = settings_mapping()
-    needed = ("PACKAGE", "SOURCES")
+    needed = ("PACKAGE", "SOURCES", "LINT")
     some = {key: given[key] for key in needed if key in given} if isinstance(given, dict) else given
     web = read(some, is_debug=django_settings.DEBUG).web
     return Project(
@@ -103,6 +103,8 @@ def project_from_settings() -> Project:
         package=web.package,
         sources=web.sources,
         sources_setting="ITLY['SOURCES']",
+        lint=web.lint,
+        lint_setting="ITLY['LINT']",
         options=lambda: read(given, is_debug=django_settings.DEBUG).options,
     )
 
