@@ -13,7 +13,7 @@ from typing import Any
 from itly_core.delivery.process import flush_all
 
 from .reader import Reader, Reading
-from .request import MAX_TEXT, RequestRules, RequestView
+from .request import CAMPAIGN, MAX_TEXT, RequestRules, RequestView, clean
 from .scope import CARRIED, Scope, bind_scope, here
 
 KEY = "itly_scope"  # in the headers of a message
@@ -32,7 +32,11 @@ def carry() -> dict[str, Any] | None:
 
 def scope_of(carried: object) -> Scope | None:
     """The scope a task has; None where nothing was carried."""
-    return Scope(carried, _READER) if isinstance(carried, Mapping) else None
+    if not isinstance(carried, Mapping):
+        return None
+    scope = Scope(carried, _READER)
+    scope.spare_id(_text(carried.get("spare_id")))
+    return scope
 
 
 @contextmanager
@@ -53,7 +57,7 @@ class _Reader(Reader):
     """Reads what was carried as if it were a request."""
 
     def read(self, request: Any) -> Reading:
-        context = {name: request[name] for name in CARRIED if _is_fact(request.get(name))}
+        context = {name: fact for name in CARRIED if (fact := _fact(name, request.get(name))) is not None}
         return Reading(_text(request.get("refusal")), context, _text(request.get("anonymous_id")))
 
 
@@ -65,11 +69,14 @@ _READER = _Reader(lambda request: RequestView({}, ""), _user_id, RequestRules(),
 
 
 def _text(value: object) -> str | None:
+    """Whole or not at all: half an id is somebody else's."""
     return value if isinstance(value, str) and 0 < len(value) <= MAX_TEXT else None
 
 
-def _is_fact(value: object) -> bool:
-    """A short text, or an object of such."""
-    if isinstance(value, Mapping):
-        return all(isinstance(name, str) and _text(inner) is not None for name, inner in value.items())
-    return _text(value) is not None
+def _fact(name: str, value: object) -> Any:
+    if name != "campaign":
+        return clean(_text(value), MAX_TEXT)
+    if not isinstance(value, Mapping):
+        return None
+    found = {part: text for part in CAMPAIGN.values() if (text := clean(_text(value.get(part)), MAX_TEXT))}
+    return found or None

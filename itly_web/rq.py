@@ -23,7 +23,7 @@ class ItlyJob(Job):
         job = super().create(*args, **kwargs)
         found = carried.carry()
         if found is not None:
-            job.meta[carried.KEY] = found
+            job.meta = {**job.meta, carried.KEY: found}
         return job
 
     def perform(self) -> Any:

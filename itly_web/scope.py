@@ -46,6 +46,7 @@ class Scope:
         "_reader",
         "_reading",
         "_request",
+        "_spare_id",
         "_user_id",
         "owner",
     )
@@ -59,6 +60,7 @@ class Scope:
         self._encoded: bytes | None = None
         self._user_id: str | Pending | None = PENDING  # as last seen; PENDING also before anyone asked
         self._random_id: str | None = None
+        self._spare_id: str | None = None  # what the random id will be, should it be needed: its tasks know it already
         self._aliased: str | None = None  # who the browser's id was joined with
         self._held: deque[Resume] | None = None
 
@@ -84,8 +86,14 @@ class Scope:
         """The browser's id. Without one, and when nobody is signed in: a random one, the same for all calls."""
         found = (self._reading or self._read()).browser_id or self._random_id
         if found is None and self._user_id is None:
-            found = self._random_id = str(uuid.uuid4())
+            found = self._random_id = self.spare_id()
         return found
+
+    def spare_id(self, given: str | None = None) -> str:
+        """The random id this request and its tasks share if nobody is known. given: as another process made it."""
+        if self._spare_id is None:
+            self._spare_id = given or str(uuid.uuid4())
+        return self._spare_id
 
     def context(self) -> Mapping[str, Any]:
         return (self._reading or self._read()).context
@@ -171,6 +179,7 @@ class Scope:
             "refusal": reading.refusal,
             "user_id": None if isinstance(user_id, Pending) else user_id,
             "anonymous_id": reading.browser_id or self._random_id,
+            "spare_id": self.spare_id(),
             **{name: reading.context.get(name) for name in CARRIED},
         }
         return {name: value for name, value in found.items() if value is not None}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +18,23 @@ def sink() -> Iterator[LocalSink]:
     """A vendor on this machine; see sample_projects/local_sink.py."""
     with LocalSink() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of a Redis server of this run's own, for what Celery and RQ put in it."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("needs redis-server")
+    folder = tmp_path_factory.mktemp("redis")
+    command = [program, "--port", "0", "--unixsocket", "redis.sock", "--save", "", "--appendonly", "no"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            assert any("eady to accept connections" in line for line in server.stdout), "redis-server did not start"
+            yield folder / "redis.sock"
+        finally:
+            server.kill()
 
 
 # Times on a busy machine say nothing about the code.

@@ -14,6 +14,8 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth import get_user_model, login, logout
 from django.db import transaction
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.utils.functional import SimpleLazyObject, lazystr
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import cache_control, cache_page
 from django.views.decorators.csrf import csrf_exempt
 
@@ -237,6 +239,39 @@ def upload(request: HttpRequest) -> HttpResponse:
 
 
 @view
+@csrf_exempt
+def raw_body(request: HttpRequest) -> HttpResponse:
+    """Reads the body as a stream, which is only there for who reads first."""
+    itly.seen("user-1", where="raw body")
+    return HttpResponse(b"".join(iter(lambda: request.read(7), b"")))
+
+
+@view
+def lazy_values(request: HttpRequest) -> HttpResponse:
+    """What Django hands to views is often a promise of a value."""
+    itly.seen(request.user.pk, where=gettext_lazy("Home"), count=SimpleLazyObject(lambda: 3))  # type: ignore[arg-type]
+    itly.track(None, itly.Event("Seen", {"where": lazystr(request.user), "count": 1}))
+    itly.identify("user-1", plan=SimpleLazyObject(lambda: "pro"))  # type: ignore[arg-type]
+    return HttpResponse("lazy")
+
+
+@view
+def exposed(request: HttpRequest) -> HttpResponse:
+    """Asks a feature flag thrice, as templates and views do."""
+    for _ in range(3):
+        itly.seen(where=request.GET["variant"], options=itly.EventOptions(once="flag checkout"))
+    return HttpResponse("exposed")
+
+
+@view
+@csrf_exempt
+def ingest(request: HttpRequest) -> JsonResponse:
+    """A vendor's endpoint that this very site hosts, and that makes a call for every batch it takes."""
+    itly.seen("user-1", where="ingested")
+    return JsonResponse({"code": 200})
+
+
+@view
 def pid(request: HttpRequest) -> HttpResponse:
     itly.seen("user-1", where=f"pid {os.getpid()}")
     return HttpResponse(str(os.getpid()))
@@ -281,3 +316,16 @@ def private(request: HttpRequest) -> HttpResponse:
 @cache_control(private=True)
 def private_plain(request: HttpRequest) -> HttpResponse:
     return HttpResponse("private")
+
+
+@view
+def start(request: HttpRequest) -> HttpResponse:
+    """Starts tasks. how: a key of tasks.STARTERS. look: the view reads its user first; call: it makes a call first."""
+    from . import tasks
+
+    if "look" in request.GET:
+        str(request.user.pk)
+    if "call" in request.GET:
+        itly.seen(where="view")
+    tasks.STARTERS[request.GET["how"]](request.GET["where"])
+    return HttpResponse("started")

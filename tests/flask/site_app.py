@@ -211,3 +211,10 @@ def add_routes(app: Flask) -> None:
         import itly
 
         return jsonify(itly.stats())
+
+    @app.get("/start/<how>/<where>")
+    def start(how: str, where: str) -> str:
+        from tests.flask import tasks
+
+        tasks.STARTERS[how](where)
+        return "started"
