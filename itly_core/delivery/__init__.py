@@ -122,7 +122,7 @@ class SpoolOrMemory:
         self._senders = senders
         self._options = options.delivery
         self._log = log
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may call while it is held
         self._chosen: MemoryDelivery | SpoolDelivery | None = None
 
     def accept(self, line: bytes) -> None:
@@ -148,21 +148,22 @@ class SpoolOrMemory:
         return self._choose().stats()
 
     def after_fork(self) -> None:
-        self._lock = threading.Lock()  # a thread that is not here may have been choosing
+        self._lock = threading.RLock()  # a thread that is not here may have been choosing
         if self._chosen is not None:
             self._chosen.after_fork()
 
     def _choose(self) -> MemoryDelivery | SpoolDelivery:
         with self._lock:
             if self._chosen is None:
-                self._chosen = self._open()
+                opened = self._open()
+                self._chosen = self._chosen or opened  # a signal handler may have been quicker
             return self._chosen
 
     def _open(self) -> MemoryDelivery | SpoolDelivery:
         directory = self._options.spool_path
         try:
             prepare(directory, self._project)
-            return SpoolDelivery(directory, self._senders, self._options, self._log, self._patience)
+            return SpoolDelivery(directory, self._project, self._senders, self._options, self._log, self._patience)
         except SpoolError as exc:
             said = self._log.error if self._options.mode == "spool" else self._log.warn
             said(f"no spool: {exc}. Calls are kept in memory, and those not delivered are lost with the process")

@@ -19,6 +19,7 @@ from ..wire import Bisect, Hold, Ok, OkPartial, Reject, Retry, RetrySome, Split
 from . import retry
 from .sender import Item, Sender
 from .source import DELIVERED, Dead, Delivered, Dropped, Entry, Parked, Source, Verdict
+from .wholeness import Wakeup
 
 SHORTEST_PAUSE_S = 0.05  # with less time left than that, a lane that ends does not try again
 
@@ -57,7 +58,7 @@ class Lane:
         self._max_bytes = sender.limits.max_bytes  # a request; less where something on the way takes less
         self._failures = 0  # in a row
         self._busy = threading.Lock()
-        self._event = threading.Event()
+        self._wakeup = Wakeup()
         self._stops_at_s: float | None = None  # monotonic
         self._is_final = True
         self._is_hurried = False
@@ -66,13 +67,12 @@ class Lane:
 
     def poke(self) -> None:
         """Have the lane look whether something is due. Never blocks."""
-        if not self._event.is_set():
-            self._event.set()
+        self._wakeup.set()
 
     def hurry(self) -> None:
         """End a pause that is our own patience; a time the vendor asked for is kept."""
         self._is_hurried = True
-        self._event.set()
+        self._wakeup.set()
 
     def flush_now(self) -> None:
         """Have the sender flush in the calling thread: for lanes that have no thread of their own."""
@@ -86,21 +86,20 @@ class Lane:
             done()
 
         self._requests.append(flush)
-        self._event.set()
+        self._wakeup.set()
 
     def stop(self, deadline_s: float, *, is_final: bool = True) -> None:
         """Deliver what can be delivered until then (monotonic), and end. is_final: as for `Sender.close`."""
         self._is_final = is_final
         self._gave_up = False
         self._stops_at_s = deadline_s
-        self._event.set()
+        self._wakeup.set()
 
     def run(self) -> None:
         """The thread: work while something is due, wait while nothing is."""
         while self._stops_at_s is None:
             if not self._work_guarded():
-                self._event.wait(self._source.due_s(self._batch.now))
-                self._event.clear()
+                self._wakeup.wait(self._source.due_s(self._batch.now))
         self.finish()
 
     def finish(self) -> None:
@@ -314,8 +313,7 @@ class Lane:
             if is_ours and self._is_hurried:
                 self._is_hurried = False
                 return True
-            self._event.wait(left_s)
-            self._event.clear()
+            self._wakeup.wait(left_s)
         return True
 
     def _is_late(self) -> bool:

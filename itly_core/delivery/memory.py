@@ -43,7 +43,7 @@ class MemoryQueue:
         self._max_bytes = max_bytes
         self._linger_s = linger_s
         self.poke: Callable[[], None] = _nobody  # the lane's, which cannot be made before its source
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may call while it is held
         self._fresh: deque[bytes] = deque()
         self._parked: list[tuple[float, int, Entry]] = []  # a heap by due time
         self._in_flight: list[Entry] = []
@@ -253,7 +253,7 @@ class MemoryDelivery:
         """Everything anew: locks that other threads may have held at a fork, queues whose calls are the parent's."""
         self._pid = os.getpid()
         self._is_started = False
-        self._start_lock = threading.Lock()
+        self._start_lock = threading.RLock()
         self._settled = threading.Condition()
         self._queues: dict[str, MemoryQueue] = {}
         lanes = []

@@ -20,11 +20,23 @@ from ..log import Log
 from ..options import DeliveryOptions
 from . import process
 from .accounting import Balance
+from .clock import cautious_clock
 from .lane import Lane
 from .retry import PATIENCE, Patience
 from .sender import Sender
-from .spool import POLL_S, SpoolFiles, SpoolSource, SpoolWriter, is_process_alive, is_unlocked, list_files
+from .spool import (
+    POLL_S,
+    SpoolFiles,
+    SpoolSource,
+    SpoolWriter,
+    is_process_alive,
+    is_unlocked,
+    list_files,
+    open_own,
+    prepare,
+)
 from .state import State
+from .wholeness import no_fork
 
 MAX_BYTES = 1 << 30  # of calls kept in a spool
 TICK_S = 0.25  # how often a process looks after its file, and whether somebody has to take over
@@ -49,21 +61,26 @@ class Role:
 
     def take(self) -> bool:
         """Take the role, if it is free."""
-        if self._fd >= 0:
-            return True
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(fd)
-            return False
-        self._fd = fd
+        with no_fork:
+            if self._fd >= 0:
+                return True
+            fd = open_own(self._path, os.O_RDWR)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(fd)
+                return False
+            self._fd = fd
         try:
             os.ftruncate(fd, 0)
             os.pwrite(fd, b"%d\n" % os.getpid(), 0)
         except OSError:  # a full disk: nobody is told who has it
             pass
         return True
+
+    def is_void(self) -> bool:
+        """Whether the file was deleted: another process will take the role, too."""
+        return self._fd >= 0 and os.fstat(self._fd).st_nlink == 0
 
     def is_taken(self) -> bool:
         """Whether another process has it."""
@@ -83,9 +100,10 @@ class Role:
 
     def give_up(self) -> None:
         """Free the role. After a fork, in the child: close the copy, which would keep the lock after the owner's death."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        with no_fork:
+            fd, self._fd = self._fd, -1
+            if fd >= 0:
+                os.close(fd)
 
 
 class Shipper:
@@ -108,6 +126,7 @@ class Shipper:
         self.state.register(senders)
         self.sources: dict[str, SpoolSource] = {}
         lanes = []
+        clock = cautious_clock()
         for name, sender in senders.items():
             source = SpoolSource(name, self.files, self.state, options.flush_interval)
             self.sources[name] = source
@@ -121,6 +140,7 @@ class Shipper:
                     max_age_s=options.max_age,
                     batch_size=options.batch_size,
                     patience=patience,
+                    clock=clock,
                 )
             )
         self.lanes = process.Lanes(lanes)
@@ -158,7 +178,7 @@ class Shipper:
         if told == self._told:
             return
         draft = self._directory / f".{LANES_FILE}"
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        fd = open_own(draft, os.O_WRONLY | os.O_TRUNC)
         with os.fdopen(fd, "w") as file:
             file.write(told)
         os.replace(draft, self._directory / LANES_FILE)
@@ -201,11 +221,19 @@ class SpoolDelivery:
     _writer: SpoolWriter
     _shipper: Shipper | None
     _keeper: threading.Thread | None
+    _locked: State | None  # while the process forks
 
     def __init__(
-        self, directory: Path, senders: Senders, options: DeliveryOptions, log: Log, patience: Patience = PATIENCE
+        self,
+        directory: Path,
+        project: str,
+        senders: Senders,
+        options: DeliveryOptions,
+        log: Log,
+        patience: Patience = PATIENCE,
     ) -> None:
         self.directory = directory
+        self._project = project
         self._patience = patience
         self._senders = senders
         self._options = options
@@ -234,7 +262,7 @@ class SpoolDelivery:
         marks = self._writer.marks()
         lost = self._lost()
         if marks:
-            (self.directory / WAKE_FILE).touch(0o600)  # for a shipper in another process
+            self._wake_others()
             self._look_after.set()
         while not self._is_settled(marks):
             left_s = deadline_s - time.monotonic()
@@ -247,6 +275,14 @@ class SpoolDelivery:
         shipper = self._shipper
         did_flush = shipper is None or shipper.lanes.flush_senders(deadline_s)
         return did_flush and self._lost() == lost
+
+    def _wake_others(self) -> None:
+        """For a shipper in another process."""
+        fd = open_own(self.directory / WAKE_FILE, os.O_WRONLY)
+        try:
+            os.utime(fd)
+        finally:
+            os.close(fd)
 
     def shutdown(self, timeout_s: float) -> bool:
         """Deliver what can be delivered in time. What cannot stays in the spool, for the next process."""
@@ -292,11 +328,13 @@ class SpoolDelivery:
 
     def before_fork(self) -> None:
         if self._shipper is not None:
-            self._shipper.state.lock_for_fork()
+            self._locked = self._shipper.state
+            self._locked.lock_for_fork()
 
     def after_fork_in_parent(self) -> None:
-        if self._shipper is not None:
-            self._shipper.state.unlock_after_fork()
+        state, self._locked = self._locked, None  # who ships may have changed meanwhile
+        if state is not None:
+            state.unlock_after_fork()
 
     def after_fork(self) -> None:
         if self._pid != os.getpid():
@@ -314,10 +352,11 @@ class SpoolDelivery:
         """Everything of this process anew."""
         self._pid = os.getpid()
         self._is_started = False
-        self._start_lock = threading.Lock()
+        self._start_lock = threading.RLock()
         self._settled = threading.Condition()
         self._ends = threading.Event()
         self._keeper = None
+        self._locked = None
         self._shipper = None
         self._role = Role(self.directory / SHIPPER_LOCK)
         self._worker_role = Role(self.directory / WORKER_LOCK)
@@ -349,6 +388,9 @@ class SpoolDelivery:
             self._look_after.wait(TICK_S)
 
     def _tend_writer(self) -> None:
+        if not self.directory.is_dir():
+            self._log.error(f"spool: somebody deleted {self.directory}; it is made anew")
+            prepare(self.directory, self._project)
         self._writer.tend(sum(file.size for file in list_files(self.directory)))
 
     def _tend_role(self) -> None:
@@ -357,7 +399,7 @@ class SpoolDelivery:
             if not self._worker_role.is_taken():
                 self._stand_for_election(with_threads=True)
             return
-        if self._worker_role.is_taken():
+        if self._worker_role.is_taken() or self._role.is_void():
             if shipper.stop(0.0, is_final=False):
                 self._shipper = None
                 self._role.give_up()
@@ -368,15 +410,16 @@ class SpoolDelivery:
         if not self._role.take():
             return
         try:
-            shipper = Shipper(
-                self.directory, self._senders(), self._options, self._log, self._notify_settled, self._patience
-            )
+            with no_fork:  # a connection that a child inherits unknowingly could corrupt the state
+                shipper = Shipper(
+                    self.directory, self._senders(), self._options, self._log, self._notify_settled, self._patience
+                )
+                if with_threads:
+                    shipper.lanes.start()
+                self._shipper = shipper
         except Exception:
             self._role.give_up()
             raise
-        if with_threads:
-            shipper.lanes.start()
-        self._shipper = shipper
 
     def _notify_settled(self) -> None:
         with self._settled:
@@ -389,11 +432,12 @@ class SpoolDelivery:
         if shipper is not None:
             yield shipper.state
             return
-        view = State(self.directory, self._log, is_reader=True)
-        try:
-            yield view
-        finally:
-            view.close()
+        with no_fork:
+            view = State(self.directory, self._log, is_reader=True)
+            try:
+                yield view
+            finally:
+                view.close()
 
     def _is_settled(self, marks: Mapping[str, int]) -> bool:
         """Whether every destination is done with our files up to there."""

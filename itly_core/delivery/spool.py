@@ -11,6 +11,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import secrets
 import threading
 import time
@@ -23,6 +24,7 @@ from typing import Literal, NamedTuple
 from ..log import Log
 from .source import Dead, Delivered, Entry, Parked, Verdict
 from .state import Settlement, State
+from .wholeness import Wakeup, no_fork
 
 FORMAT = 1
 MARK_FILE = "spool.json"
@@ -54,8 +56,8 @@ def prepare(directory: Path, project: str) -> None:
         mark = directory / MARK_FILE
         if not mark.exists():
             _write_mark(mark, {"format": FORMAT, "project": project})
-        (directory / QUARANTINE).mkdir(mode=0o700, exist_ok=True)
         _refuse_strangers(directory, project)
+        (directory / QUARANTINE).mkdir(mode=0o700, exist_ok=True)
     except (OSError, ValueError) as exc:
         raise _unwritable(directory, exc) from exc
 
@@ -121,6 +123,12 @@ def _write_mark(mark: Path, content: dict[str, object]) -> None:
         draft.unlink()
 
 
+def open_own(path: Path, flags: int) -> int:
+    """Open a file beside the calls, made if it is not there. Never through a symbolic link: where others may write to the
+    directory too, it could lead to a file that is none of ours."""
+    return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
 def _file_system(directory: Path) -> str:
     """The type of the file system a directory is on; empty where the system does not tell."""
     try:
@@ -130,7 +138,7 @@ def _file_system(directory: Path) -> str:
     here, best, kind = str(directory.resolve()), "", ""
     for line in lines:
         fields, _, rest = line.partition(" - ")
-        point = fields.split()[4]
+        point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields.split()[4])  # a space is \040
         inside = here == point or here.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):
             best, kind = point, rest.split()[0]
@@ -146,21 +154,21 @@ class SpoolWriter:
         self._sync_mode = sync
         self._max_bytes = max_bytes
         self._log = log
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may call while it is held
         self._fd = -1
         self._file = ""
         self._size = 0
         self._opened_s = 0.0
         self._serial = 0
         self._room = max_bytes
-        self._unsynced: list[bytes] = []  # what a failed fsync would leave in doubt
+        self._unsynced: list[bytes] = []  # what a failed fsync, or a deleted file, would leave in doubt
         self._unsynced_bytes = 0
         self._closing: list[int] = []  # full files, to be synced and closed by `tend`
         self._next: tuple[int, str] | None = None  # opened ahead, so that rotation costs no call anything
         self._written: dict[str, int] = {}
         self.accepted = 0
         self.refused: Counter[str] = Counter()
-        self.needs_sync = threading.Event()
+        self.needs_sync = Wakeup()
 
     def append(self, line: bytes) -> str | None:
         """Hand a line to the operating system; None when it is there, else why it is not."""
@@ -186,11 +194,10 @@ class SpoolWriter:
             self._size += size
             self._room -= size
             self.accepted += 1
-            if self._sync_mode == "interval":
-                self._unsynced.append(line)
-                self._unsynced_bytes += size
-                if self._unsynced_bytes > UNSYNCED_BYTES and not self.needs_sync.is_set():
-                    self.needs_sync.set()
+            self._unsynced.append(line)
+            self._unsynced_bytes += size
+            if self._unsynced_bytes > UNSYNCED_BYTES:
+                self.needs_sync.set()
         return None
 
     def refuse(self, reason: str) -> None:
@@ -222,35 +229,33 @@ class SpoolWriter:
         """
         with self._lock:
             if self._fd >= 0 and self._size and time.monotonic() - self._opened_s > FILE_AGE_S:
-                self._closing.append(self._retire())
-        self._sync()
-        self._let_go()
+                self._retire()
+        self._let_go(self._sync())
         with self._lock:
             wants_next = self._fd >= 0 and self._next is None and self._size > FILE_BYTES // 2
             self._room = min(self._max_bytes - taken_bytes, self._disk_room())
         if wants_next:
-            opened = self._open()
-            with self._lock:
-                self._next = opened
+            with no_fork:
+                self._next = self._next or self._open()
 
     def close(self) -> None:
         """Nothing more is written by this process, until it writes again. Its files are complete."""
         with self._lock:
             if self._fd >= 0:
-                self._closing.append(self._retire())
+                self._retire()
+        self._let_go(self._sync())
+        with no_fork:
             unused, self._next = self._next, None
-        self._sync()
-        self._let_go()
-        if unused is not None:
-            os.close(unused[0])
-            (self._directory / unused[1]).unlink(missing_ok=True)
+            if unused is not None:
+                os.close(unused[0])
+                (self._directory / unused[1]).unlink(missing_ok=True)
 
-    def _let_go(self) -> None:
-        """Close the full files, which are synced by now; with the descriptor goes the lock."""
-        with self._lock:
-            full, self._closing = self._closing, []
-        for fd in full:
-            os.close(fd)
+    def _let_go(self, done: Sequence[int]) -> None:
+        """Close those of the full files that need no sync any more; with the descriptor goes the lock."""
+        with self._lock, no_fork:
+            for fd in [fd for fd in self._closing if fd in done]:
+                self._closing.remove(fd)
+                os.close(fd)
 
     def abandon(self) -> None:
         """After a fork: the files are the parent's, and a copy of the descriptor would keep their locks after its death."""
@@ -260,19 +265,21 @@ class SpoolWriter:
 
     def _rotate(self) -> None:
         if self._fd >= 0:
-            self._closing.append(self._retire())
+            self._retire()
             self.needs_sync.set()
-        opened, self._next = self._next or self._open(), None
-        self._fd, self._file = opened
+        with no_fork:
+            self._fd, self._file = self._next or self._open()
+            self._next = None
         # Looked at here too: between two looks of `tend` a burst could take the space that the state needs to move on.
         self._room = min(self._room, self._disk_room())
         self._size, self._opened_s = 0, time.monotonic()
 
-    def _retire(self) -> int:
-        """The current file is complete; its descriptor, still locked."""
+    def _retire(self) -> None:
+        """The current file is complete. It stays open, and locked, until it is synced."""
         self._written[self._file] = self._size
-        fd, self._fd, self._file, self._size = self._fd, -1, "", 0
-        return fd
+        with no_fork:
+            self._closing.append(self._fd)
+            self._fd, self._file, self._size = -1, "", 0
 
     def _open(self) -> tuple[int, str]:
         """A new file, locked before anyone can see it: a visible file without a lock would pass for a dead writer's."""
@@ -291,26 +298,32 @@ class SpoolWriter:
             raise
         return fd, name
 
-    def _sync(self) -> None:
+    def _sync(self) -> Sequence[int]:
         """Force to disk what is not there yet. One that fails is never tried again on the same file: the kernel may have
-        dropped the data and would report success. Everything in doubt is written again, to a new file."""
+        dropped the data and would report success. Everything in doubt is written again, to a new file; so it is when
+        somebody deleted the file, which no write would notice. The descriptors of the files that were looked after."""
         with self._lock:
             fds, window = [*self._closing, *([self._fd] if self._fd >= 0 else [])], self._unsynced
             self._unsynced, self._unsynced_bytes = [], 0
-            self.needs_sync.clear()
-        if not window:
-            return
         try:
-            for fd in fds:
-                os.fdatasync(fd)
+            if any(os.fstat(fd).st_nlink == 0 for fd in fds):
+                raise FileNotFoundError(errno.ENOENT, "somebody deleted a file of", str(self._directory))
+            if window and self._sync_mode == "interval":
+                for fd in fds:
+                    os.fdatasync(fd)
         except OSError as exc:
-            self._log.error(f"spool: fdatasync failed ({exc}); {len(window)} calls are written again to a new file")
+            self._log.error(f"spool: {exc}; the last {len(window)} calls are written again, to a new file")
             if not self._write_again(b"".join(window)):
-                self._log.error("spool: they could not be written again; a power cut would lose them")
+                self._log.error("spool: they could not be written again, and may be lost")
+        return fds
 
     def _write_again(self, lines: bytes) -> bool:
         with self._lock:
             try:
+                with no_fork:
+                    if self._next is not None:  # it may be gone as well
+                        os.close(self._next[0])
+                        self._next = None
                 self._rotate()
                 written = os.write(self._fd, lines)
                 os.fdatasync(self._fd)
@@ -326,7 +339,7 @@ class SpoolWriter:
     def _failed(self, exc: OSError) -> str:
         """What a failed write means for the call; the next one tries a new file."""
         if self._fd >= 0 and exc.errno not in (errno.ENOSPC, errno.EDQUOT):
-            self._closing.append(self._retire())
+            self._retire()
         return (
             "spool_full"
             if exc.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -367,7 +380,7 @@ def list_files(directory: Path) -> list[SpoolFile]:
     found = []
     with os.scandir(directory) as entries:
         for entry in entries:
-            if entry.name.endswith(SUFFIX) and not entry.name.startswith("."):
+            if entry.name.endswith(SUFFIX) and not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
                 try:
                     found.append(SpoolFile(entry.name, entry.stat().st_size))
                 except FileNotFoundError:  # deleted since
@@ -389,9 +402,18 @@ class SpoolFiles:
     def now(self, max_age_s: float = POLL_S / 2) -> list[SpoolFile]:
         with self._lock:
             if time.monotonic() - self._seen_s >= max_age_s:
-                self._seen = list_files(self.directory)
+                self._seen = [file for file in list_files(self.directory) if self._is_readable(file.name)]
                 self._seen_s = time.monotonic()
             return self._seen
+
+    def _is_readable(self, name: str) -> bool:
+        if os.access(self.directory / name, os.R_OK):
+            return True
+        if (self.directory / name).exists():
+            self._log.error_once(
+                f"spool: {name} cannot be read by this user and waits; run every process of a spool as the same user"
+            )
+        return False
 
     def is_complete(self, name: str) -> bool:
         """Whether nobody will write to it any more."""
@@ -445,17 +467,18 @@ def is_process_alive(writer: str) -> bool:
 
 def is_unlocked(path: Path) -> bool:
     """Whether no process has the file for itself; so when there is none."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return True
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
+    with no_fork:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return True
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
 
 
 class Place(NamedTuple):

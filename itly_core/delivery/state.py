@@ -6,6 +6,7 @@ belongs together is one transaction: a cursor never passes a call that is neithe
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -19,6 +20,7 @@ from typing import Any
 from ..log import Log
 
 STATE_FILE = "state.db"
+LONGEST_WAIT_S = 2 * 86_400.0  # a vendor's daily quota is the longest that a call is parked for
 VERSION = 1
 
 _SCHEMA = """
@@ -121,6 +123,7 @@ class State:
             except BaseException as exc:
                 if isinstance(exc, sqlite3.DatabaseError):
                     self.close()  # whatever it is, the next use starts from the file as it then is
+                    self._set_aside_if_corrupt(exc)
                 else:
                     connection.execute("ROLLBACK")
                 raise
@@ -134,6 +137,10 @@ class State:
                 if not self._is_reader:
                     raise
                 return []
+            except sqlite3.DatabaseError as exc:
+                self.close()
+                self._set_aside_if_corrupt(exc)
+                raise
 
     def close(self) -> None:
         """Close the connection; the next use opens it again. Held over a fork it would corrupt the file."""
@@ -160,8 +167,10 @@ class State:
         """Take up destinations. A new one gets all that is still in the spool: calls are stored before anybody ships, so
         some of it may have been accepted for this one already, and nobody can tell which."""
         with self.transaction() as db:
-            rows = [(name, time.time()) for name in names]
-            db.executemany("INSERT OR IGNORE INTO destination VALUES (?, ?)", rows)
+            now_s = time.time()
+            db.executemany("INSERT OR IGNORE INTO destination VALUES (?, ?)", [(name, now_s) for name in names])
+            # Nobody waits that long: they were parked while the clock was wrong.
+            db.execute("UPDATE parked SET not_before = ? WHERE not_before > ?", (now_s, now_s + LONGEST_WAIT_S))
 
     def was_changed_elsewhere(self) -> bool:
         """Whether another process changed anything since this was last asked, or may have."""
@@ -323,6 +332,8 @@ class State:
         return self._connection
 
     def _connect(self) -> sqlite3.Connection:
+        if self._path.is_symlink():  # SQLite would follow it, and write to a file that is none of ours
+            raise OSError(errno.ELOOP, "is a symbolic link", str(self._path))
         if self._is_reader:
             return sqlite3.connect(
                 f"{self._path.absolute().as_uri()}?mode=ro", timeout=5.0, uri=True, check_same_thread=False
@@ -342,6 +353,11 @@ class State:
             connection.close()
             raise
         return connection
+
+    def _set_aside_if_corrupt(self, exc: sqlite3.DatabaseError) -> None:
+        """What SQLite finds damaged, which no later try would mend, is raised as the bare class."""
+        if type(exc) is sqlite3.DatabaseError and not self._is_reader:
+            self._set_aside(exc)
 
     def _set_aside(self, exc: Exception) -> None:
         """The file is no state: keep it for whoever wants to look, and start anew."""

@@ -40,6 +40,7 @@ class End(Enum):
     STUCK = "stuck"  # what is left cannot be sent now
     TIME = "time"  # the time it was given is up
     TAKEN = "taken"  # another worker is at work
+    GONE = "gone"  # the spool was deleted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +195,8 @@ class Worker:
     def _reason_to_end(self) -> End | None:
         if self._is_told(min(TICK_S, max(0.0, self._until_s - time.monotonic()))):
             return End.TOLD
+        if self._role.is_void() or self._worker_role.is_void():
+            return End.GONE
         return End.TIME if time.monotonic() >= self._until_s else None
 
     def _is_told(self, timeout_s: float) -> bool:

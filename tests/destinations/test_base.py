@@ -23,11 +23,11 @@ NOW_S = 1_767_225_600.0  # 2026-01-01T00:00:00Z
         *((status, Bisect(f"HTTP {status}")) for status in (400, 422)),
         *((status, Hold(f"HTTP {status}")) for status in (401, 403, 404, 405, 410, 415)),
         (413, Split()),
-        (429, Retry("HTTP 429", throttled=True, ambiguous=True)),
-        (503, Retry("HTTP 503")),
+        (429, Retry("HTTP 429", throttled=True)),
+        *((status, Retry(f"HTTP {status}")) for status in (425, 503)),
         *(
             (status, Retry(f"HTTP {status}", ambiguous=True))
-            for status in (408, 425, 500, 502, 504, 520, 521, 522, 523, 524, 529)
+            for status in (408, 500, 502, 504, 520, 521, 522, 523, 524, 529)
         ),
         *((status, Reject(f"HTTP {status}")) for status in (402, 406, 409, 451, 501, 505)),
     ],
