@@ -453,9 +453,11 @@ class _Comparison:
                 continue
             for found in self.facet(path, kind, before[kind], after[kind], is_required and len(before) == 1):
                 key = (found.rule, found.direction, found.message)
-                if found.path != path or key not in told:  # whole numbers and others are told of once
+                if found.path == path:  # whole numbers and others are told of once
+                    if key in told:
+                        continue
                     told.add(key)
-                    yield found
+                yield found
         yield from self.values(path, listed, old, new, is_required)
 
     def texts(self, path: Path, old: Nodes, new: Nodes) -> Iterator[Difference]:

@@ -179,6 +179,12 @@ def test_a_required_property_more_spoils_all_that_a_closed_object_held() -> None
     assert not only(event(closed=False), event(p=STRING, required=["p"], closed=False)).spoils_all
 
 
+def test_what_changed_inside_is_told_outside_too() -> None:
+    found = compare(event(p=event()), event(p=event(closed=False), closed=False))
+
+    assert [(one.path, one.rule) for one in found] == [(("p",), "additionalProperties"), ((), "additionalProperties")]
+
+
 def test_what_is_inside_something_optional_spoils_not_all() -> None:
     def plan(inner: dict[str, Any], *required: str, kind: Any = "object") -> dict[str, Any]:
         return event(p={**inner, "type": kind}, required=required)
