@@ -215,7 +215,7 @@ class Lane:
                             break
                     elif again:
                         todo.append(again)
-                case Reject():
+                case Reject() if len(part) > 1:
                     self._decide(part, {}, dict.fromkeys(range(_count(part)), outcome.reason))
                 case Split() if len(part) > 1:
                     sizes = [_weight(item) for item in part]
@@ -227,7 +227,7 @@ class Lane:
                 case Bisect() if len(part) > 1:
                     middle = len(part) // 2
                     todo += [part[middle:], part[:middle]]
-                case Bisect():
+                case Bisect() | Reject():  # alone, and refused
                     suspects.append((part[0], outcome.reason))
                 case Retry() if outcome.ambiguous and not self._sender.deduplicates:
                     self._decide(part, {}, dict.fromkeys(range(_count(part)), "ambiguous"))
@@ -239,7 +239,9 @@ class Lane:
                     todo.append(part)
                     if not self._held(outcome):
                         break
-            if isinstance(outcome, Bisect) and retry.is_mass_rejection(len(group), len(suspects), taken, requests):
+            if isinstance(outcome, Bisect | Reject) and retry.is_mass_rejection(
+                len(group), len(suspects), taken, requests
+            ):
                 todo.append([item for item, _ in suspects])
                 suspects, taken, requests = [], 0, 0
                 if not self._held(Hold(f"{outcome.reason}, for most of a batch")):
