@@ -42,7 +42,7 @@ def worker(project_of: ProjectOf, once: bool, timeout: float | None, output: str
     ends. SIGTERM and SIGINT end it after the requests in hand; a second one ends it at once. Nothing is lost either way.
 
     Exits 0 when it was told to end, or shipped everything with --once; 1 when --once leaves something behind because a
-    destination refuses its key, asks for patience, or the time is up; 2 when another worker is at work or the settings are
+    destination refuses its key, asks for patience, or the time is up, or when the spool is deleted under way; 2 when another worker is at work or the settings are
     wrong.
     """
     project = project_of()
@@ -202,7 +202,7 @@ def _exit_code(report: Report, once: bool) -> int:
     match report.end:
         case End.TAKEN:
             return WRONG
-        case End.STUCK:
+        case End.STUCK | End.GONE:
             return FINDINGS
         case End.TIME if once:
             return FINDINGS
@@ -214,6 +214,8 @@ def _how_it_ended(report: Report, once: bool) -> Iterator[str]:
     match report.end:
         case End.TAKEN:
             yield f"another worker is at work here (process {report.holder or '?'}); one is enough for a spool"
+        case End.GONE:
+            yield "somebody deleted the spool; start again to ship from a new one"
         case End.EMPTY:
             yield "everything is shipped"
         case End.TIME if once:

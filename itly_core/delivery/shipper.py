@@ -433,7 +433,7 @@ class SpoolDelivery:
             yield shipper.state
             return
         with no_fork:
-            view = State(self.directory, self._log, is_reader=True)
+            view = State(self.directory, self._log, is_reader=True, is_lenient=True)
             try:
                 yield view
             finally:

@@ -103,10 +103,11 @@ class Settlement:
 class State:
     """The state of one spool. Threads may share it; only the elected shipper and the dlq commands write."""
 
-    def __init__(self, directory: Path, log: Log, *, is_reader: bool = False) -> None:
+    def __init__(self, directory: Path, log: Log, *, is_reader: bool = False, is_lenient: bool = False) -> None:
         self._path = directory / STATE_FILE
         self._log = log
         self._is_reader = is_reader  # never creates, mends or changes anything
+        self._is_lenient = is_lenient  # damage reads as nothing; who ships will mend it
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._seen_version = -1  # of the data, as this connection last saw it
@@ -140,7 +141,9 @@ class State:
             except sqlite3.DatabaseError as exc:
                 self.close()
                 self._set_aside_if_corrupt(exc)
-                raise
+                if not self._is_lenient:
+                    raise
+                return []
 
     def close(self) -> None:
         """Close the connection; the next use opens it again. Held over a fork it would corrupt the file."""
@@ -166,6 +169,14 @@ class State:
     def register(self, names: Iterable[str]) -> None:
         """Take up destinations. A new one gets all that is still in the spool: calls are stored before anybody ships, so
         some of it may have been accepted for this one already, and nobody can tell which."""
+        try:
+            self._register(names)
+        except sqlite3.DatabaseError as exc:
+            if not _is_damage(exc):
+                raise
+            self._register(names)  # the damaged file is out of the way by now
+
+    def _register(self, names: Iterable[str]) -> None:
         with self.transaction() as db:
             now_s = time.time()
             db.executemany("INSERT OR IGNORE INTO destination VALUES (?, ?)", [(name, now_s) for name in names])
@@ -355,8 +366,7 @@ class State:
         return connection
 
     def _set_aside_if_corrupt(self, exc: sqlite3.DatabaseError) -> None:
-        """What SQLite finds damaged, which no later try would mend, is raised as the bare class."""
-        if type(exc) is sqlite3.DatabaseError and not self._is_reader:
+        if _is_damage(exc) and not self._is_reader:
             self._set_aside(exc)
 
     def _set_aside(self, exc: Exception) -> None:
@@ -369,6 +379,11 @@ class State:
         os.replace(self._path, aside)
         for suffix in ("-wal", "-shm"):
             self._path.with_name(STATE_FILE + suffix).unlink(missing_ok=True)
+
+
+def _is_damage(exc: sqlite3.DatabaseError) -> bool:
+    """Whether no later try would mend it: such errors have no class of their own."""
+    return type(exc) is sqlite3.DatabaseError
 
 
 def _refuse_newer(path: Path, version: int) -> None:
