@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from threading import Lock
+from threading import RLock
 
 MAX_REMEMBERED = 10_000  # about 2 MB
 
@@ -14,7 +14,7 @@ class Once:
 
     def __init__(self, limit: int = MAX_REMEMBERED) -> None:
         self._limit = limit
-        self._lock = Lock()
+        self._lock = RLock()  # a signal handler may make a call in the middle of one
         self._seen: OrderedDict[Hashable, int] = OrderedDict()
 
     def is_repeated(self, key: Hashable, value: bytes) -> bool:

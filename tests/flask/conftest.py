@@ -70,7 +70,7 @@ def serving(
     env: dict[str, str] | None = None,
     **settings: Any,
 ) -> Iterator[Server]:
-    """kind: gunicorn or flask (its development server). settings: of ITLY, laid over those that send to the sink."""
+    """kind: gunicorn, uvicorn or flask (its development server). settings: of ITLY, laid over those that send to the sink."""
     given = {
         **SETTINGS,
         "ENVIRONMENT": "production",
@@ -81,6 +81,8 @@ def serving(
     if kind == "gunicorn":
         where = ["--bind", "127.0.0.1:0", "--no-control-socket", "--graceful-timeout", "5"]
         command = ["gunicorn", *where, *options, app]
+    elif kind == "uvicorn":
+        command = ["uvicorn", "--port", "0", "--lifespan", "off", "--no-access-log", *options, app]
     else:
         command = ["flask", "--app", app, "run", "--port", "0", *options]
     paths = {"PYTHONPATH": f"{package_dir}:{ROOT}", "SITE_ITLY": json.dumps(given)}
