@@ -93,7 +93,7 @@ def as_markdown(diff: Diff, view: View = View.BOTH) -> Iterator[str]:
         yield "Possible renames:"
         yield ""
         for rename in diff.renames:
-            owner = f"{escaped(_owner(rename.kind, rename.name))} " if rename.kind else ""
+            owner = f"{escaped(rename.name or rename.kind)}: " if rename.kind else ""
             yield f"- {owner}{_code(rename.old)} → {_code(rename.new)} ({rename.reason})"
     said = [text for found in diff.versions if (text := advice_text(found))]
     if said:
@@ -134,17 +134,19 @@ def _of_workflow(text: str, is_value: bool = False) -> str:
     return text
 
 
-_MARKUP = re.compile(r"[\\`*_\[\]<>#|~&$]|:(?=//)")
+_MARKUP = re.compile(r"[\\`*_\[\]<>|~&$]")
+_LINKED = re.compile(r"[@#]|://|www\.|GH-")  # GitHub makes links of these even where they are escaped, but not in code
 
 
 def escaped(text: str) -> str:
-    """Text in Markdown in which nothing is markup, a mention, an address or a new line."""
+    """Text in a line of Markdown, or a cell of a table, in which nothing is markup, a mention or a link."""
+    if _LINKED.search(text):
+        return _code(text)
     plain = " ".join(text.replace(" -> ", " → ").split())
-    return _MARKUP.sub(lambda match: f"\\{match[0]}", plain).replace("@", "&#64;").replace("www.", "www\\.")
+    return _MARKUP.sub(lambda match: f"\\{match[0]}", plain)
 
 
 def _code(text: str) -> str:
-    """Text as code in a cell of a table."""
     plain = " ".join(text.split()).replace("|", "\\|")
     fence = "`" * (max(map(len, re.findall("`+", plain)), default=0) + 1)
     pad = " " if plain.startswith("`") or plain.endswith("`") or not plain else ""
