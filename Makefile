@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench torture clean
+.PHONY: demo test lint bench matrix torture clean
 .DEFAULT_GOAL := test
 
 demo: $(READY)
@@ -22,6 +22,9 @@ lint: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/run.py
+
+matrix: $(READY)
+	@$(BIN)/python benchmarks/matrix.py
 
 torture: $(READY)
 	@$(BIN)/python -m pytest -q -m torture

@@ -14,13 +14,15 @@ from typing import TypeVar
 
 _OF_THE_RUN = ("PYTEST_", "DJANGO_", "FLASK_", "ITLY")  # variables that tests set for themselves
 P = TypeVar("P", bound="Process")
-STARTED = re.compile(r"(?:Listening at:|Running on|running on|server at) (http://127\.0\.0\.1:\d+)")
+STARTED = re.compile(
+    r"(?:Listening at:|Running on|running on|server at|TCP address) (?:http://)?(127\.0\.0\.1:\d+)"
+)
 
 
 class Process:
     """A process and what it prints.
 
-    command: as for `python -m`. env: laid over this process's environment, without what pytest puts there (what is started
+    command: as for `python -m`, or one that begins with the path of a program. env: laid over this process's environment, without what pytest puts there (what is started
     is no test).
     """
 
@@ -29,7 +31,7 @@ class Process:
         self._lines: list[str] = []
         self._changed = threading.Condition()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", *command],
+            command if Path(command[0]).is_absolute() else [sys.executable, "-m", *command],
             cwd=cwd,
             env={**kept, "PYTHONUNBUFFERED": "1", **(env or {})},
             stdout=subprocess.PIPE,
@@ -131,7 +133,7 @@ class Server(Process):
     def __init__(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = None) -> None:
         super().__init__(command, cwd=cwd, env=env)
         try:
-            self.url = self.wait_for_line(STARTED).group(1)
+            self.url = f"http://{self.wait_for_line(STARTED).group(1)}"
         except BaseException:
             self.stop()
             raise
