@@ -152,6 +152,8 @@ def serve(site_dir: Path, sink: LocalSink) -> Callable[..., Any]:
         if kind == "gunicorn":
             where = ["--bind", "127.0.0.1:0", "--no-control-socket", "--graceful-timeout", "5"]
             command = ["gunicorn", *where, *options, "tests.django_site.wsgi:application"]
+        elif kind == "daphne":
+            command = ["daphne", "-b", "127.0.0.1", "-p", "0", *options, "tests.django_site.consumers:application"]
         else:
             where = ["--port", "0", "--lifespan", "off", "--no-access-log"]
             command = ["uvicorn", *where, *options, "tests.django_site.asgi:application"]
