@@ -7,6 +7,7 @@ endless answer.
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 import requests
@@ -29,6 +30,8 @@ class HttpTransport:
     def send(self, request: Request) -> Response | Retry:
         """Post it. A failure to connect certainly changed nothing at the vendor; a failure after that may have."""
         session = self._session or self._open(request.url)
+        late = Retry(f"no answer within {self._timeout_s:g} s", ambiguous=True)
+        late_s = time.monotonic() + self._timeout_s
         try:
             with session.post(
                 request.url,
@@ -38,11 +41,19 @@ class HttpTransport:
                 allow_redirects=False,
                 stream=True,
             ) as answer:
-                body = answer.raw.read(MAX_ANSWER_BYTES, decode_content=True) or b""
+                body = b""
+                # What is there at once, as often as there is something: waiting for a number of bytes would wait for a
+                # byte every few seconds, too, and so for ever.
+                while len(body) < MAX_ANSWER_BYTES and (
+                    part := answer.raw.read1(MAX_ANSWER_BYTES, decode_content=True)
+                ):
+                    body += part
+                    if time.monotonic() > late_s:
+                        return late
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 return Response(answer.status_code, headers, body)
         except requests.exceptions.ReadTimeout:
-            return Retry(f"no answer within {self._timeout_s:g} s", ambiguous=True)
+            return late
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
             return Retry(_reason(exc), ambiguous=not _never_sent(exc))
 
