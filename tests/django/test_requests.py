@@ -467,6 +467,20 @@ def test_scenario_34_an_async_streaming_body_knows_its_request(
     assert users(recorder) == [str(jane.pk)] * 2
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume synchronous iterators")
+def test_scenario_34_a_synchronous_body_in_an_async_site_knows_its_request(
+    async_client: AsyncClient, recorder: Recorder, jane: Any
+) -> None:
+    async_client.force_login(jane)
+    response = get(async_client, "/stream/")
+
+    assert response.body == b"one two"
+    assert where(recorder) == ["first chunk", "last chunk"]
+    assert users(recorder) == [str(jane.pk)] * 2
+    assert current() is None
+
+
 def test_fifty_async_requests_at_once_keep_apart(async_client: AsyncClient, recorder: Recorder) -> None:
     async def all_at_once() -> None:
         await asyncio.gather(*(async_client.get(f"/gathered/?n={n}&utm_source=s{n}") for n in range(50)))

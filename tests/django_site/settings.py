@@ -1,4 +1,5 @@
-"""SITE_ITLY: the ITLY settings as JSON. SITE_BARE=1: the integration is not installed. SITE_DIR: database and files."""
+"""SITE_ITLY: the ITLY settings as JSON. SITE_BARE=1: the integration is not installed. SITE_DIR: database and files.
+SITE_USER_MODEL: a user model of its own."""
 
 from __future__ import annotations
 
@@ -34,3 +35,7 @@ ITLY = json.loads(os.environ.get("SITE_ITLY", "{}")) or {
     "SOURCES": {"python": str(HERE / "tracking-plan.yaml")},
     "CONTEXT": {"version": "1.0"},
 }
+
+if "SITE_USER_MODEL" in os.environ:
+    AUTH_USER_MODEL = os.environ["SITE_USER_MODEL"]
+    INSTALLED_APPS.append("tests.django_site.people")

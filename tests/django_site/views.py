@@ -124,6 +124,20 @@ def plain_stream(request: HttpRequest) -> StreamingHttpResponse:
 
 
 @view
+async def async_plain(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("plain")
+
+
+@view
+async def async_plain_stream(request: HttpRequest) -> StreamingHttpResponse:
+    async def body() -> AsyncIterator[str]:
+        yield "one "
+        yield "two"
+
+    return StreamingHttpResponse(body())
+
+
+@view
 async def async_stream(request: HttpRequest) -> StreamingHttpResponse:
     async def body() -> AsyncIterator[str]:
         itly.seen(where="first chunk")
