@@ -13,8 +13,10 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 _HASH_DIGITS = 6
+_REMEMBERED = 10_000  # names that are made once: a plan has the same properties in event after event
 _CASE_CHANGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 # Letters, letter numbers, marks, digits. No connectors but `_`: U+30FB became one for identifiers in Unicode 15.1.
 _IN_NAMES = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Nl", "Mn", "Mc", "Nd"})
@@ -45,6 +47,7 @@ class EventNames:
     cls: ClassName
 
 
+@lru_cache(_REMEMBERED)
 def is_safe(text: str) -> bool:
     """Whether every Python takes the text for exactly this name. Leading underscores are the package's own."""
     return (
@@ -56,6 +59,7 @@ def is_safe(text: str) -> bool:
     )
 
 
+@lru_cache(_REMEMBERED)
 def snake(text: str, *, prefix: str) -> str:
     """The text in snake case; an identifier, but perhaps a keyword: `Process Started` -> `process_started`.
 
@@ -174,6 +178,7 @@ def _hashed(name: str, key: str, salt: int) -> str:
     return f"{name.rstrip('_')}_{hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS]}"
 
 
+@lru_cache(_REMEMBERED)
 def _may_stand_in_names(char: str) -> bool:
     return char == "_" or (unicodedata.ucd_3_2_0.category(char) in _IN_NAMES and ("a" + char).isidentifier())
 

@@ -18,6 +18,7 @@ import itly_core
 
 from ..errors import PlanError
 from ..plans.document import Plan, Section
+from ..plans.garbage import collections_paused
 from ..version import VERSION
 from .names import ClassName, EventNames, PythonName, argument_names, camel, distinct, event_names, snake
 from .safety import docstring, lines_of, literal, neutral, prove, visible_json
@@ -135,6 +136,11 @@ def render(plan: Plan) -> dict[str, bytes]:
     Raises:
         PlanError: a schema or a chosen name cannot be used.
     """
+    with collections_paused():  # syntax trees
+        return _render(plan)
+
+
+def _render(plan: Plan) -> dict[str, bytes]:
     digest = _digest(plan)
     sections = list(_read(plan))
     module = _module(plan, sections)

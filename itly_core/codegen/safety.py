@@ -65,11 +65,11 @@ def _json_escape(char: str) -> str:
 _FORMS: dict[type[ast.AST], tuple[str, ...]] = {
     form: tuple(name for name in form._fields if name != "ctx")
     for form in (
-        ast.Module, ast.ImportFrom, ast.Import, ast.alias, ast.Assign, ast.AnnAssign, ast.Expr, ast.FunctionDef,
-        ast.ClassDef, ast.arguments, ast.arg, ast.Constant, ast.Name, ast.Attribute, ast.Call, ast.Dict, ast.List,
-        ast.Tuple, ast.Subscript, ast.BinOp, ast.BitOr, ast.UnaryOp, ast.USub,
+        ast.Module, ast.ImportFrom, ast.Import, ast.Assign, ast.AnnAssign, ast.Expr, ast.FunctionDef, ast.ClassDef,
+        ast.arguments, ast.arg, ast.Attribute, ast.Call, ast.Dict, ast.List, ast.Tuple, ast.Subscript, ast.BinOp,
+        ast.UnaryOp,
     )
-}  # fmt: skip
+} | dict.fromkeys((ast.alias, ast.Constant, ast.Name, ast.BitOr, ast.USub), ())  # fmt: skip
 _CALLED = frozenset({"Package", "TypedDict", "_deprecated", "_given"})
 _CALLED_METHODS = frozenset({"event", "identify", "group", "page"})
 _NEUTRAL = "x"
@@ -106,10 +106,11 @@ def prove(source: str, neutral: str) -> None:
                 pending.extend(filter(None, child))  # an argument without default has None in their list
             elif isinstance(child, ast.AST):
                 pending.append(child)
-        if isinstance(node, ast.Call) and not _is_ours(node.func):
+        if isinstance(node, ast.Constant):
+            if isinstance(node.value, str):
+                strings.append(node)
+        elif isinstance(node, ast.Call) and not _is_ours(node.func):
             raise UnsafeCode(f"generated code calls something else at line {node.lineno}")
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            strings.append(node)
     if _without(strings, source) != _NEUTRAL_STRING.sub(literal(_NEUTRAL), neutral):
         raise UnsafeCode("texts of the plan change the form of generated code")
 

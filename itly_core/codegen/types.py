@@ -145,6 +145,8 @@ def read_properties(schema: Mapping[str, Any]) -> Properties:
 def union(atoms: Iterable[Atom]) -> Type:
     """The atoms as one type: each once, and none that another covers."""
     unique = dict.fromkeys(atoms)
+    if len(unique) < 2:
+        return tuple(unique)
     if Plain.ANY in unique:
         return ANY
     return tuple(atom for atom in unique if not any(wider in unique for wider in _wider(atom)))
@@ -261,10 +263,11 @@ class _Reader:
 
     def parts(self, node: _Node, seen: set[int] | None = None) -> Iterator[_Node]:
         """The schemas that hold together here: the node, what it refers to, what its allOf lists."""
-        seen = set() if seen is None else seen
-        if not isinstance(node.schema, Mapping):
+        schema = node.schema
+        if not isinstance(schema, Mapping) or (seen is None and "$ref" not in schema and "allOf" not in schema):
             yield node
             return
+        seen = set() if seen is None else seen
         if id(node.schema) in seen:
             return
         seen.add(id(node.schema))
@@ -355,9 +358,12 @@ class _Reader:
 
     def accepts_null(self, node: _Node) -> bool:
         schema = node.schema
-        kinds = schema.get("type") if isinstance(schema, Mapping) and "$ref" not in schema else None
-        if isinstance(kinds, str | list) and "null" not in kinds:  # the usual case, without the cost
-            return False
+        if isinstance(schema, Mapping) and "$ref" not in schema:  # the usual cases, without the cost
+            kinds, values = schema.get("type"), schema.get("enum")
+            if isinstance(kinds, str | list) and "null" not in kinds:
+                return False
+            if isinstance(values, list) and None not in values:
+                return False
         return next(self.validator.descend(None, schema, resolver=node.resolver), None) is None
 
     # --- types
@@ -508,10 +514,11 @@ def _says_something(keyword: str) -> bool:
 
 def _limits(schemas: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for schema in schemas:
-        for keyword, text in _LIMITS.items():
-            value = schema.get(keyword)
-            if isinstance(value, int | float | str) and not isinstance(value, bool):
-                yield text.format(value)
+        for keyword in _LIMITS:
+            if keyword in schema:
+                value = schema[keyword]
+                if isinstance(value, int | float | str) and not isinstance(value, bool):
+                    yield _LIMITS[keyword].format(value)
 
 
 def _list(value: Any) -> list[Any]:

@@ -191,6 +191,8 @@ def _shortened(text: str) -> str:
 
 def _refuse_bad_references(schema: dict[str, Any], draft: Draft, part: Part) -> None:
     """References must stay inside, lead somewhere, and not lead back to themselves before a property or item is reached."""
+    if not _mentions(schema, _REFERENCES):
+        return
     specification = _SPECIFICATIONS[draft]
     resource = specification.create_resource(schema)
     registry = referencing.Registry().with_resource(resource.id() or "", resource).crawl()
@@ -222,6 +224,13 @@ def _refuse_bad_references(schema: dict[str, Any], draft: Draft, part: Part) -> 
     looping = _on_a_loop(same_value)
     if looping is not None:
         raise _place(part, seen[looping], None).error("refers to itself without end")
+
+
+def _mentions(value: Any, keys: Sequence[str]) -> bool:
+    """Whether one of these is a key of an object anywhere in the value."""
+    if isinstance(value, dict):
+        return any(key in value for key in keys) or any(_mentions(below, keys) for below in value.values())
+    return isinstance(value, list) and any(_mentions(below, keys) for below in value)
 
 
 def _in_place(schema: dict[str, Any]) -> Iterator[Any]:

@@ -18,6 +18,7 @@ import yaml
 from ..errors import PlanError
 from ..suggest import unknown
 from ..validation import path_text
+from .garbage import collections_paused
 
 MAX_DEPTH = 100  # real schemas nest to 10
 MAX_VALUES = 500_000  # with aliases written out; the largest public plans have some 20,000
@@ -82,7 +83,7 @@ class Part:
         """The entries of an object, of which only known keys and `x-…` are allowed if `known` is given."""
         if not isinstance(self.value, dict):
             raise self.error(f"must be an object (`key: value` lines), not {kind_of(self.value)}")
-        entries = {key: self.at(key) for key in self.value}
+        entries = {key: Part(self.document, value, (*self.path, key)) for key, value in self.value.items()}
         for key, entry in entries.items():
             if known is not None and key not in known and not key.startswith("x-"):
                 raise entry.error(f"unknown key {key!r}; {unknown(key, known)}")
@@ -91,7 +92,7 @@ class Part:
     def elements(self) -> list[Part]:
         if not isinstance(self.value, list):
             raise self.error(f"must be a list, not {kind_of(self.value)}")
-        return [self.at(index) for index in range(len(self.value))]
+        return [Part(self.document, value, (*self.path, index)) for index, value in enumerate(self.value)]
 
     def text(self) -> str:
         """A text. A whole number is taken as its digits; a fraction is not, since 1.10 would become 1.1."""
@@ -134,7 +135,8 @@ def read(name: str, data: bytes) -> Document:
     is_json = lowered.endswith(".json") or (
         not lowered.endswith((".yaml", ".yml", ".itlyrc")) and text.lstrip()[:1] in ("{", "[")
     )
-    return _build(name, _json_events(name, text) if is_json else _yaml_events(name, text))
+    with collections_paused():
+        return _build(name, _json_events(name, text) if is_json else _yaml_events(name, text))
 
 
 class _Event(NamedTuple):
@@ -234,8 +236,11 @@ def _build(name: str, events: Iterator[_Event]) -> Document:
     return Document(name, root, lines)
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
 def _refuse_surrogates(text: str, fail: Any, path: Path, line: int) -> None:
-    if any("\ud800" <= char <= "\udfff" for char in text):
+    if _SURROGATE.search(text):
         raise fail("holds half of a surrogate pair, which no UTF-8 file can", path, line)
 
 
@@ -249,6 +254,7 @@ _BOOL = re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z")
 _INT = re.compile(r"[-+]?[0-9]+\Z")
 _OCTAL_OR_HEX = re.compile(r"0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+_MAYBE_NO_TEXT = re.compile(r"[-+.~0-9nNtTfF]|\Z")  # how everything below begins
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)\Z|\.(?:nan|NaN|NAN)\Z")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -261,24 +267,25 @@ def _yaml_events(name: str, text: str) -> Iterator[_Event]:
     documents = 0
     try:
         for event in yaml.parse(text, Loader=_Loader):
-            line = event.start_mark.line + 1 if event.start_mark else 1
+            mark = event.start_mark
+            line = mark.line + 1 if mark else 1
             tag = getattr(event, "tag", None)
             problem = None if tag is None else f"tags are not allowed, found {tag!r}"
-            if isinstance(event, yaml.DocumentStartEvent):
-                documents += 1
-                if documents > 1:
-                    raise PlanError("holds a second document after `---`: one a file", location=f"{name}:{line}")
-            elif isinstance(event, yaml.ScalarEvent):
+            if isinstance(event, yaml.ScalarEvent):
                 try:
                     value = core_value(event.value) if event.implicit[0] else event.value
                 except ValueError:  # Python refuses to read thousands of digits
                     value, problem = None, "is a number of too many digits"
                 yield _Event("scalar", line, value, event.value, event.anchor, problem)
+            elif isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    raise PlanError("holds a second document after `---`: one a file", location=f"{name}:{line}")
             elif isinstance(event, yaml.MappingStartEvent):
                 yield _Event("object", line, anchor=event.anchor, problem=problem)
             elif isinstance(event, yaml.SequenceStartEvent):
                 yield _Event("list", line, anchor=event.anchor, problem=problem)
-            elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+            elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
                 yield _Event("end", line)
             elif isinstance(event, yaml.AliasEvent):
                 yield _Event("alias", line, text=event.anchor)
@@ -292,6 +299,8 @@ def _yaml_events(name: str, text: str) -> Iterator[_Event]:
 
 def core_value(text: str) -> Any:
     """What a plain scalar is in YAML 1.2's core schema."""
+    if not _MAYBE_NO_TEXT.match(text):
+        return text
     if _NULL.match(text):
         return None
     if _BOOL.match(text):
