@@ -19,16 +19,18 @@ class Balance:
     delivered: int = 0
     dead: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
+    refused: int = 0  # of the dropped: those that were never taken
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Calls that came in and are gone at once."""
         self.accepted += count
+        self.refused += count
         self.dropped[reason] += count
 
     @property
     def lost(self) -> int:
-        """Calls finally not delivered, but for those the vendor has no form for."""
-        return self.dead.total() + self.dropped.total() - self.dropped["unsupported"]
+        """Calls that were taken and are finally not delivered, but for those the vendor has no form for."""
+        return self.dead.total() + self.dropped.total() - self.refused - self.dropped["unsupported"]
 
     def snapshot(self, *, parked: int, queued: int, in_flight: int) -> dict[str, Any]:
         """All counters; `dead` and `dropped` are split by reason beside their totals."""

@@ -230,7 +230,8 @@ class Lane:
                 case Bisect() | Reject():  # alone, and refused
                     suspects.append((part[0], outcome.reason))
                 case Retry() if outcome.ambiguous and not self._sender.deduplicates:
-                    self._decide(part, {}, dict.fromkeys(range(_count(part)), "ambiguous"))
+                    for item in part:
+                        item.verdict = Dead("ambiguous", outcome.reason)
                 case Retry():
                     todo.append(part)
                     if not self._failed(outcome):
