@@ -481,6 +481,26 @@ def test_scenario_34_a_synchronous_body_in_an_async_site_knows_its_request(
     assert current() is None
 
 
+@pytest.mark.skipif(not hasattr(auth, "aget_user"), reason="before Django 5.0 an async view cannot read its user")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("call", ["?call", ""], ids=["after a call of the view", "the first call"])
+def test_a_task_that_outlives_the_response_knows_what_was_read_of_its_request(
+    async_client: AsyncClient, recorder: Recorder, jane: Any, call: str
+) -> None:
+    async_client.force_login(jane)
+
+    async def visit() -> None:
+        await async_client.get(f"/async-later/{call}")
+        while views.LATER:
+            await views.LATER.pop()
+
+    asyncio.run(visit())
+    last = recorder.calls[-1]
+
+    assert last.properties["where"] == "afterwards"
+    assert (last.user_id, last.context.get("path")) == ((str(jane.pk), "/async-later/") if call else (None, None))
+
+
 def test_fifty_async_requests_at_once_keep_apart(async_client: AsyncClient, recorder: Recorder) -> None:
     async def all_at_once() -> None:
         await asyncio.gather(*(async_client.get(f"/gathered/?n={n}&utm_source=s{n}") for n in range(50)))

@@ -175,6 +175,24 @@ async def async_endless(request: HttpRequest) -> HttpResponse:
     return HttpResponse("never")
 
 
+LATER: list[asyncio.Task[None]] = []
+
+
+@view
+async def async_later(request: HttpRequest) -> HttpResponse:
+    """Starts something that goes on when the response is out."""
+
+    async def afterwards() -> None:
+        await asyncio.sleep(0.05)
+        itly.seen(where="afterwards")
+
+    await request.auser()
+    if "call" in request.GET:
+        itly.seen(where="in the view")
+    LATER.append(asyncio.create_task(afterwards()))
+    return HttpResponse("later")
+
+
 @view
 async def async_loaded(request: HttpRequest) -> HttpResponse:
     await request.auser()

@@ -108,6 +108,29 @@ def test_scenario_20_nothing_is_bound_after_a_request(create_app: CreateApp) -> 
         assert scopes.here() is None
 
 
+def test_scenario_21_a_copied_scope_speaks_for_its_request_when_the_response_is_out(create_app: CreateApp) -> None:
+    from itly_web.flask import copy_scope
+
+    app = create_app()
+
+    @app.get("/later")
+    def later() -> flask.Response:
+        import itly
+
+        response = flask.Response("later")
+        response.call_on_close(copy_scope(lambda: itly.seen(where="copied")))
+        response.call_on_close(lambda: itly.seen("user-1", where="not copied"))
+        return response
+
+    client = app.test_client()
+    client.post("/sign-in/user-7")
+    recorder(app).clear()
+    client.get("/later").close()
+
+    found = {call.properties["where"]: (call.user_id, call.context.get("path")) for call in recorder(app).calls}
+    assert found == {"copied": ("user-7", "/later"), "not copied": ("user-1", None)}
+
+
 def test_scenario_25_the_user_of_an_async_view_is_found(create_app: CreateApp) -> None:
     app = create_app()
     client = app.test_client()

@@ -123,7 +123,7 @@ def test_scenario_11_before_response_delivers_before_the_answer_is_there(
         assert sink.count() == 1
 
 
-def test_scenario_11_a_serverless_host_is_recognised(serve: Callable[..., Any], sink: LocalSink) -> None:
+def test_scenario_11_12_a_serverless_host_is_recognised(serve: Callable[..., Any], sink: LocalSink) -> None:
     with serve("gunicorn", env={"K_SERVICE": "shop"}, FLUSH_TIMEOUT=5) as server:
         requests.get(f"{server.url}/seen/frozen", timeout=10)
 
