@@ -186,18 +186,18 @@ class Shipper:
 
     def clean(self) -> None:
         """Delete the files that every destination is done with and nobody writes to any more."""
-        deleted = False
+        deleted = []
         for file in self.files.now(0):
             is_done = all(source.cursor(file.name) >= file.size for source in self.sources.values())
             if is_done and self.files.is_complete(file.name):
                 size = self.files.size(file.name)  # final, now that its lock is free
                 if all(source.cursor(file.name) >= size for source in self.sources.values()):
                     self.files.delete(file.name)
-                    self.state.forget_file(file.name)
                     for source in self.sources.values():
                         source.forget(file.name)
-                    deleted = True
+                    deleted.append(file.name)
         if deleted:
+            self.state.forget_files(deleted)
             with_files = {file.writer for file in self.files.now(0)}
             # An idle process has no file, and still wants to know its balance; so does one that has just shut down.
             self.state.fold(lambda writer: writer not in with_files and not is_process_alive(writer))
@@ -294,7 +294,10 @@ class SpoolDelivery:
             self._keeper.join(timeout_s)
         self._writer.close()
         if marks and self._shipper is None:
-            self._stand_for_election(with_threads=False)
+            try:
+                self._stand_for_election(with_threads=False)
+            except Exception as exc:  # noqa: BLE001  # the boundary: the process ends, and its calls are safe
+                self._log.exception("spool: nothing is shipped at the end of this process; the next one does", exc)
         if self._shipper is not None and self._shipper.stop(max(0.0, deadline_s - time.monotonic())):
             self._shipper = None
             self._role.give_up()

@@ -51,8 +51,8 @@ def prepare(directory: Path, project: str) -> None:
         SpoolError: it cannot be written, is on a network, is another project's, or of a later format.
     """
     try:
+        _refuse_network(directory, _nearest(directory))
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _refuse_network(directory, directory)
         mark = directory / MARK_FILE
         if not mark.exists():
             _write_mark(mark, {"format": FORMAT, "project": project})
@@ -69,7 +69,7 @@ def examine(directory: Path, project: str) -> None:
         SpoolError: it would not.
     """
     try:
-        nearest = next(place for place in (directory, *directory.parents) if place.exists())
+        nearest = _nearest(directory)
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(nearest))
         _refuse_network(directory, nearest)
@@ -85,6 +85,11 @@ def _unwritable(directory: Path, exc: Exception) -> SpoolError:
     )
 
 
+def _nearest(directory: Path) -> Path:
+    """The directory, or the first of its parents that exists."""
+    return next(place for place in (directory, *directory.parents) if place.exists())
+
+
 def _refuse_network(directory: Path, nearest: Path) -> None:
     """nearest: of its parents, or itself, the one that exists."""
     kind = _file_system(nearest)
@@ -97,7 +102,7 @@ def _refuse_network(directory: Path, nearest: Path) -> None:
 def _refuse_strangers(directory: Path, project: str) -> None:
     """Neither a later version's spool nor another project's."""
     found = json.loads((directory / MARK_FILE).read_bytes())
-    if not isinstance(found, dict) or found.get("format", 0) > FORMAT:
+    if not isinstance(found, dict) or found.get("format") not in range(FORMAT + 1):
         raise SpoolError(
             f"{directory} was written by a later version of itly: install that version, or set another spool_dir"
         )
@@ -377,15 +382,18 @@ class SpoolFile:
 
 
 def list_files(directory: Path) -> list[SpoolFile]:
-    """The files of a spool, oldest first."""
+    """The files of a spool, oldest first; none where the directory is gone."""
     found = []
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.name.endswith(SUFFIX) and not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
-                try:
-                    found.append(SpoolFile(entry.name, entry.stat().st_size))
-                except FileNotFoundError:  # deleted since
-                    continue
+    try:
+        entries = list(os.scandir(directory))
+    except FileNotFoundError:
+        return []
+    for entry in entries:
+        if entry.name.endswith(SUFFIX) and not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
+            try:
+                found.append(SpoolFile(entry.name, entry.stat().st_size))
+            except FileNotFoundError:  # deleted since
+                continue
     return sorted(found, key=lambda file: file.name)
 
 

@@ -6,7 +6,6 @@ belongs together is one transaction: a cursor never passes a call that is neithe
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import threading
@@ -228,10 +227,10 @@ class State:
                 [(writer, name, place, reason, n) for (writer, place, reason), n in change.tallies.items()],
             )
 
-    def forget_file(self, file: str) -> None:
-        """The file is deleted."""
+    def forget_files(self, files: Iterable[str]) -> None:
+        """They are deleted."""
         with self.transaction() as db:
-            db.execute("DELETE FROM cursor WHERE file = ?", (file,))
+            db.executemany("DELETE FROM cursor WHERE file = ?", [(file,) for file in files])
 
     def fold(self, is_gone: Callable[[str], bool]) -> None:
         """Add the tallies of writers that are gone to those of nobody, so that they do not pile up."""
@@ -344,7 +343,7 @@ class State:
 
     def _connect(self) -> sqlite3.Connection:
         if self._path.is_symlink():  # SQLite would follow it, and write to a file that is none of ours
-            raise OSError(errno.ELOOP, "is a symbolic link", str(self._path))
+            raise sqlite3.OperationalError(f"{self._path} is a symbolic link")
         if self._is_reader:
             return sqlite3.connect(
                 f"{self._path.absolute().as_uri()}?mode=ro", timeout=5.0, uri=True, check_same_thread=False
@@ -353,10 +352,10 @@ class State:
             os.close(os.open(self._path, os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite would make it readable by all
         connection = sqlite3.connect(self._path, timeout=5.0, isolation_level=None, check_same_thread=False)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
             ((version,),) = connection.execute("PRAGMA user_version").fetchall()
             _refuse_newer(self._path, version)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
             if version == 0:
                 _create(connection)
             connection.execute("SELECT count(*) FROM cursor").fetchall()

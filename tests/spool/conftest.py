@@ -15,6 +15,7 @@ import pytest
 
 from sample_projects.local_sink import LocalSink
 
+BATCH = 1000  # the most a killed shipper can have sent without writing it down
 PROGRAM = Path(__file__).with_name("accepting.py")
 
 

@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Spool
-
-BATCH = 1000  # the most a killed shipper can have sent without writing it down
+from .conftest import BATCH, Spool
 
 
 @pytest.mark.parametrize(
