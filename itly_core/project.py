@@ -8,13 +8,14 @@ from __future__ import annotations
 import importlib.util
 import keyword
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .errors import ConfigError
+from .findings import Finding, Words
 from .options import DEFAULT_SPOOL, Options
 from .plan import PLAN_FILE, Plan
 from .settings import read_options
@@ -34,7 +35,7 @@ class Project:
     sources: {name: file, directory, address, or a table with `plan`}. sources_setting: where the user writes them.
     lint: what it says of the rules of `itly lint`; read when that runs. lint_setting: where the user writes it.
     options: reads the options of its clients when asked, so that a wrong one does not stop a command that needs none;
-    raises ConfigError.
+    raises ConfigError. examine: what its framework finds wrong with it. words: how its people write things.
     """
 
     base: Path = field(default_factory=Path.cwd)
@@ -44,26 +45,32 @@ class Project:
     lint: Mapping[str, Any] = field(default_factory=dict)
     lint_setting: str = "[tool.itly.lint] in pyproject.toml"
     options: Callable[[], Options] = Options
+    examine: Callable[[], Iterable[Finding]] = tuple
+    words: Words = field(default_factory=Words)
 
     @property
     def package_path(self) -> Path:
         """The directory of the generated package."""
         return self.base.joinpath(*self.package.split("."))
 
-    def plan(self) -> Plan:
-        """The plan in the generated package: at its usual place, else wherever Python finds it.
-
-        Raises:
-            PlanError: it was not pulled yet, or cannot be read.
-        """
+    def installed_path(self) -> Path:
+        """The directory of the generated package, if it is there: at its usual place, else wherever Python finds it."""
         if (self.package_path / PLAN_FILE).is_file():
-            return Plan.read(self.package_path)
+            return self.package_path
         try:
             found = importlib.util.find_spec(self.package)
         except (ImportError, ValueError):  # the package it is in is not there, or is something else
             found = None
         places = list(found.submodule_search_locations or ()) if found is not None else []
-        return Plan.read(Path(places[0]) if places else self.package_path)
+        return Path(places[0]) if places else self.package_path
+
+    def plan(self) -> Plan:
+        """The plan in the generated package.
+
+        Raises:
+            PlanError: it was not pulled yet, or cannot be read.
+        """
+        return Plan.read(self.installed_path())
 
 
 _OPTIONS = ("environment", "context", "destinations", "delivery")

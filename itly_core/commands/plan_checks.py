@@ -13,10 +13,11 @@ import click
 from ..errors import ConfigError
 from ..project import Project
 from ..suggest import unknown
-from .common import FINDINGS, OK, ProjectOf, annotation, command, format_option, say, say_json
+from .common import FINDINGS, OK, STALE, ProjectOf, annotation, command, format_option, say, say_json
 
 if TYPE_CHECKING:
     from ..plans.lint import Finding
+    from ..plans.status import Status
 
 
 @click.command()
@@ -106,4 +107,84 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-COMMANDS = (lint,)
+@click.command()
+@click.argument("paths", nargs=-1)
+@click.option(
+    "--fail-on",
+    metavar="KINDS",
+    default="unknown,removed,bad",
+    show_default=True,
+    help="What makes it exit 1, separated by commas: unknown, removed, bad, deprecated, missing, unreadable; or never.",
+)
+@click.option("--exclude", metavar="PATTERNS", help="Files to leave out, separated by commas, such as 'tests/*'.")
+@click.option("--is-latest", is_flag=True, help="Also exit 4 if the package is not what a pull would give.")
+@format_option("text", "json", "github")
+@click.pass_obj
+@command
+def status(
+    project_of: ProjectOf, paths: tuple[str, ...], fail_on: str, exclude: str | None, is_latest: bool, output: str
+) -> int:
+    """Say where the code sends each event of the plan, and what is wrong with how it does.
+
+    PATHS are files and directories of Python code; without any, the project's directory. The plan is that of the generated
+    package. Nothing is run or imported.
+
+    Exits 0 when nothing is found that --fail-on names, 1 when something is, 2 when the package or the settings are wrong,
+    4 when --is-latest finds the package stale.
+    """
+    from ..plans.status import KINDS, statuses
+
+    kinds = [] if fail_on == "never" else _listed(fail_on)
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ConfigError(f"--fail-on {kind!r}: {unknown(kind, [*KINDS, 'never'])}", key="fail-on")
+    project = project_of()
+    found = statuses(project, [Path(path) for path in paths], _listed(exclude or ""))
+    stale = _stale(project) if is_latest else False
+    code = FINDINGS if any(one.kind in kinds for status in found for one in status.findings) else STALE if stale else OK
+    if output == "json":
+        about: dict[str, Any] = {"is_latest": not stale} if is_latest else {}
+        packages = [{**dataclasses.asdict(status), "path": str(status.path)} for status in found]
+        say_json({"ok": code == OK, "exit_code": code, **about, "packages": packages})
+        return code
+    for status in found:
+        for line in _as_annotations(status, kinds) if output == "github" else _as_text(status):
+            say(line)
+    if stale:
+        say("The package is not what its source gives: pull again.")
+    return code
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _stale(project: Project) -> bool:
+    from ..plans.pulling import Mode, pull_plan
+
+    return bool(pull_plan(project, mode=Mode.CHECK).differences)
+
+
+def _as_text(status: Status) -> Iterator[str]:
+    sent = sum(event.is_implemented for event in status.events)
+    title = " ".join(part for part in ("Plan", status.plan, status.version) if part)
+    total = _counted(len(status.events), "event")
+    yield f"{title} in {status.path}: {sent} of {total} sent, in {_counted(status.files, 'file')} of code."
+    rows = [(event.name, event.status, event.places) for event in status.events]
+    rows += [(name, "active", places) for name, places in status.calls.items() if places]
+    width = max((len(name) for name, _, _ in rows), default=0)
+    for name, state, places in rows:
+        where = ", ".join(f"{place.file}:{place.line}" for place in places) or "nowhere"
+        yield f"  {name:{width}}  {where}{'' if state == 'active' else f' ({state})'}"
+    yield from (str(finding) for finding in status.findings if finding.kind != "missing")
+
+
+def _as_annotations(status: Status, kinds: Sequence[str]) -> Iterator[str]:
+    for finding in status.findings:
+        level: Any = "error" if finding.kind in kinds else "notice" if finding.kind == "missing" else "warning"
+        title = f"itly status: {finding.kind}"
+        yield annotation(level, finding.message, title=title, file=finding.file, line=finding.line)
+    yield next(_as_text(status))
+
+
+COMMANDS = (lint, status)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +14,7 @@ import pytest
 
 from itly_core.cli import main
 
+ROOT = Path(__file__).parents[2]
 PLAN = "itly: 1\nplan: {owner: me, source: python}\nevents:\n  Seen:\n    description: A page was seen.\n"
 ERROR = "    properties: {a: {type: string, example: 1}}\n"
 WARNING = "    properties: {a: {}}\n"
@@ -144,3 +149,145 @@ def test_lint_explains_a_rule_by_its_examples(run: Run) -> None:
     assert code == 0
     assert out.startswith("S008 (warning): An array says what its items are.\n\nBad:\n  itly: 1\n")
     assert json.loads(run("lint", "--explain", "S008", "--format", "json")[1])["id"] == "S008"
+
+
+CODE = "import itly\nitly.seen(a=1)\nitly.sen()\n"
+
+
+@pytest.fixture
+def pulled(project: Path, run: Run) -> Path:
+    (project / "plan.yaml").write_text(
+        PLAN + "    properties: {a: {type: string}}\n  Old: {status: deprecated}\n  Unused: {}\n"
+    )
+    assert run("pull")[0] == 0
+    (project / "app.py").write_text(CODE)
+    return project
+
+
+def test_status_says_where_events_are_sent_and_what_is_wrong(pulled: Path, run: Run) -> None:
+    code, out, _ = run("status")
+
+    assert code == 1
+    assert re.sub(r"plan \w{12} ", "plan VERSION ", out.replace("Plan python", "plan")).splitlines() == [
+        "plan VERSION in itly: 1 of 3 events sent, in 1 file of code.",
+        "  Old     nowhere (deprecated)",
+        "  Seen    app.py:2",
+        "  Unused  nowhere",
+        'app.py:2: bad: seen: a 1 is not of type "string"',
+        "app.py:3: unknown: there is no 'sen' in the package; did you mean 'seen'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "argv", "exit_code"),
+    [
+        ("import itly\nitly.seen()\n", [], 0),
+        ("import itly\nitly.seen(a=1)\n", [], 1),
+        ("import itly\nitly.seen(a=1)\n", ["--fail-on", "never"], 0),
+        ("import itly\nitly.seen(a=1)\n", ["--fail-on", "removed, unknown"], 0),
+        ("import itly\nitly.seen()\n", ["--fail-on", "missing"], 1),
+        ("import itly\nitly.old()\n", [], 0),
+        ("import itly\nitly.old()\n", ["--fail-on", "unknown,deprecated"], 1),
+        ("import itly\nitly.(\n", [], 0),
+        ("import itly\nitly.(\n", ["--fail-on", "unreadable"], 1),
+        ("import itly\nitly.seen(a=1)\n", ["--exclude", "*/x.py,app*"], 0),
+        ("import itly\nitly.seen(a=1)\n", ["other"], 0),
+        ("import itly\nitly.seen(a=1)\n", ["other", "app.py"], 1),
+        ("", ["--fail-on", "mising"], 2),
+        ("", ["missing"], 2),
+    ],
+)
+def test_status_exits_1_for_what_fail_on_names(
+    code: str, argv: list[str], exit_code: int, pulled: Path, run: Run
+) -> None:
+    (pulled / "app.py").write_text(code)
+    (pulled / "other").mkdir()
+
+    for format_ in ("text", "json", "github"):
+        assert run("status", *argv, "--format", format_)[0] == exit_code
+
+
+def test_status_in_json(pulled: Path, run: Run) -> None:
+    found = json.loads(run("status", "--format", "json")[1])
+
+    (package,) = found["packages"]
+    assert (found["ok"], found["exit_code"], package["path"], package["files"]) == (False, 1, "itly", 1)
+    assert package["events"][1] == {
+        "name": "Seen",
+        "function": "seen",
+        "status": "active",
+        "places": [{"file": "app.py", "line": 2, "column": 1, "role": "call"}],
+    }
+    assert package["findings"][1] == {
+        "kind": "unknown",
+        "message": "there is no 'sen' in the package; did you mean 'seen'?",
+        "event": "",
+        "file": "app.py",
+        "line": 3,
+    }
+
+
+def test_status_annotates_for_github(pulled: Path, run: Run) -> None:
+    lines = run("status", "--format", "github")[1].splitlines()
+
+    assert lines[0] == '::error file=app.py,line=2,title=itly status%3A bad::seen: a 1 is not of type "string"'
+    assert lines[2] == "::notice title=itly status%3A missing::Unused is sent nowhere: itly.unused"
+
+
+def test_status_can_ask_whether_the_package_is_the_latest(pulled: Path, run: Run) -> None:
+    (pulled / "app.py").write_text("import itly\nitly.seen()\n")
+
+    assert run("status", "--is-latest")[0] == 0
+    (pulled / "plan.yaml").write_text(PLAN)
+    code, out, _ = run("status", "--is-latest")
+
+    assert (code, out.splitlines()[-1]) == (4, "The package is not what its source gives: pull again.")
+    assert json.loads(run("status", "--is-latest", "--format", "json")[1])["is_latest"] is False
+    assert run("status")[0] == 0
+
+
+def test_status_without_a_package_says_to_pull(project: Path, run: Run) -> None:
+    (project / "pyproject.toml").write_text('[tool.itly]\npackage = "not_pulled_yet"\n')
+
+    code, _, err = run("status")
+
+    assert (code, "run `itly pull` again" in err) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["lint", "status"])
+def test_both_are_django_commands_with_the_settings_of_the_project(command: str, pulled: Path) -> None:
+    (pulled / "pyproject.toml").unlink()
+    (pulled / "shop.py").write_text(
+        "from pathlib import Path\nBASE_DIR = Path(__file__).parent\nSECRET_KEY = 'x'\n"
+        "INSTALLED_APPS = ['itly_web.django']\n"
+        "ITLY = {'SOURCES': {'python': 'plan.yaml'}, 'LINT': {'RULES': {'D001': 'error'}}}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "django", f"itly_{command}", "--format", "json"],
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "shop", "PYTHONPATH": f"{pulled}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert json.loads(done.stdout)["exit_code"] == 1
+
+
+@pytest.mark.parametrize("command", ["lint", "status"])
+def test_both_are_flask_commands_with_the_settings_of_the_app(command: str, pulled: Path) -> None:
+    (pulled / "pyproject.toml").unlink()
+    (pulled / "blog.py").write_text(
+        "from flask import Flask\nfrom itly_web.flask import Itly\napp = Flask(__name__)\n"
+        "app.config['ITLY'] = {'SOURCES': {'python': 'plan.yaml'}, 'LINT': {'RULES': {'D001': 'error'}}}\nItly(app)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "blog", "itly", command, "--format", "json"],
+        env={**os.environ, "PYTHONPATH": f"{pulled}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == 1, done.stderr
+    assert json.loads(done.stdout)["exit_code"] == 1
