@@ -15,7 +15,7 @@ import pytest
 from itly_core import codegen
 from itly_core.errors import ConfigError, PlanError
 from itly_core.plans import load
-from itly_core.plans.status import Status, statuses
+from itly_core.plans.status import KINDS, Status, statuses
 from itly_core.project import Project
 
 ROOT = Path(__file__).parents[2]
@@ -498,3 +498,9 @@ def test_the_samples_call_what_their_plans_have() -> None:
         (found,) = statuses(Project(base=ROOT / "sample_projects" / project))
 
         assert found.findings == ()
+
+
+def test_the_kinds_in_the_documentation_are_those_in_the_code() -> None:
+    text = (ROOT / "docs" / "plan-checks.md").read_text("utf-8")
+
+    assert tuple(re.findall(r"^\| `(\w+)` \| .* \| (?:yes|no) \|$", text, re.MULTILINE)) == KINDS
