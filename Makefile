@@ -30,11 +30,13 @@ torture: $(READY)
 	@$(BIN)/python -m pytest -q -m torture
 
 # The web tests with the oldest frameworks that are supported and with the newest there are, each with a Python that runs them.
+PYENV := $(HOME)/.pyenv/versions
+first-that-runs = $(shell for name in $(1); do $$name -c '' 2>/dev/null && echo $$name && break; done)
 compat: compat-oldest compat-newest
 
-compat-oldest: PYTHON := $(shell command -v python3.10 || command -v python3)
+compat-oldest: PYTHON = $(call first-that-runs,python3.10 $(wildcard $(PYENV)/3.10*/bin/python) python3)
 compat-oldest: WITH := 'django==4.2.*' 'flask[async]==2.3.*' 'werkzeug==2.3.*'
-compat-newest: PYTHON := $(shell command -v python3.13 || command -v python3.12 || command -v python3)
+compat-newest: PYTHON = $(call first-that-runs,python3.13 $(wildcard $(PYENV)/3.13*/bin/python) python3.12 python3)
 compat-newest: WITH := 'django>=5.2' 'flask[async]>=3'
 
 compat-oldest compat-newest: compat-%:
