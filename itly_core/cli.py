@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from .commands import delivery, plan_checks, plan_diff, plan_files
+from .commands import delivery, doctor, plan_checks, plan_diff, plan_files
 from .commands.common import FINDINGS, OK, STALE, ProjectOf, command, format_option, say, say_json
 from .project import Project, project_from_pyproject
 from .version import VERSION
@@ -102,6 +102,7 @@ for _found in (
     delivery.worker,
     delivery.dlq,
     delivery.stats,
+    doctor.doctor,
     *plan_files.COMMANDS,
     *plan_diff.COMMANDS,
     *plan_checks.COMMANDS,

@@ -5,6 +5,7 @@ Generated code holds one Package and hands everything to it.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import sys
 import threading
@@ -254,3 +255,18 @@ class Package:
     def stats(self) -> dict[str, dict[str, Any]]:
         """The balance of each destination: accepted = delivered + dead + dropped + parked + queued + in_flight."""
         return self.client().stats()
+
+
+def find_package(name: str) -> Package | None:
+    """The generated package of that name; None when there is none, or when something else has the name.
+
+    Raises: whatever importing it raises.
+    """
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as exc:
+        if exc.name is not None and (name == exc.name or name.startswith(f"{exc.name}.")):
+            return None
+        raise
+    package = getattr(module, "_package", None)
+    return package if isinstance(package, Package) else None

@@ -23,7 +23,7 @@ import orjson
 from ..log import Log
 from .accounting import Balance
 from .shipper import LANES_FILE, SHIPPER_LOCK, WORKER_LOCK, Role
-from .spool import QUARANTINE, is_unlocked, list_files
+from .spool import QUARANTINE, RESERVE, RESERVE_BYTES, _file_system, is_unlocked, list_files
 from .state import Picture, State
 
 READ_BYTES = 1 << 20
@@ -54,6 +54,24 @@ class Survey:
         """Seconds; None when nothing waits."""
         ages = [found["oldest_age"] for found in self.destinations.values() if found["oldest_age"] is not None]
         return max(ages, default=None)
+
+
+class Disk(NamedTuple):
+    """kind: type of the file system, empty where the system does not tell. room: bytes that calls may still take."""
+
+    kind: str
+    room: int
+
+
+def disk_of(directory: Path) -> Disk:
+    """The disk a spool is on.
+
+    Raises:
+        OSError: it cannot be asked.
+    """
+    size = os.statvfs(directory)
+    reserve = min(RESERVE * size.f_blocks * size.f_frsize, RESERVE_BYTES)
+    return Disk(_file_system(directory), int(size.f_bavail * size.f_frsize - reserve))
 
 
 class _File(NamedTuple):

@@ -5,76 +5,49 @@ They run before most management commands, so nothing here may raise: a package t
 
 from __future__ import annotations
 
-import importlib.util
-import os
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.utils.module_loading import import_string
 
-from itly_core.delivery import why_no_spool
-from itly_core.errors import InvalidEvent, ItlyError
-from itly_core.options import ValidationOptions
-from itly_core.package import Package
+from itly_core.examination import examine_package
+from itly_core.findings import Finding, Severity, Words, destination_findings
 from itly_core.settings import Problem
-from itly_core.testing import Recorder
 
 from .. import uwsgi
-from ..settings import Settings, is_serverless, parse
-from .integration import find_package, is_test_run, package_name, project_directory, settings_mapping
+from ..findings import host_findings, privacy_findings
+from ..settings import Settings, in_dict, parse
+from .integration import is_test_run, package_name, project_directory, settings_mapping
 
 TAG = "itly"
 MIDDLEWARE = "itly_web.django.middleware.ItlyMiddleware"
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
+WORDS = Words(setting=in_dict, command=lambda name: f"python manage.py itly_{name}")
 IDS = {"mapping": "itly.E001", "unknown": "itly.E002", "value": "itly.E004"}
 
 
 def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """E001, E002, E004, W004, W005, W006: `settings.ITLY` as a whole, and the server."""
     found, problems = _parsed()
-    messages: list[CheckMessage] = [
+    told: list[CheckMessage] = [
         Error(problem.message, hint=_hint(problem), id=IDS[problem.kind]) for problem in problems
     ]
     if found is not None and not found.options.disabled:
-        messages.extend(_check_proxies(found))
-        messages.extend(Warning(text, hint=_UWSGI, id="itly.W004") for text in uwsgi.found_here())
-        if found.rules.ip == "full" and found.visitor.consent is None:
-            text = "ITLY['IP'] is 'full', and no ITLY['CONSENT'] says which visitors agreed to it."
-            messages.append(Warning(text, hint="Name a CONSENT callable, or keep IP 'truncated'.", id="itly.W006"))
-    return messages
+        told.extend(_check_proxies(found))
+        told.extend(Warning(text, hint=_UWSGI, id="itly.W004") for text in uwsgi.found_here())
+        told.extend(messages(privacy_findings(found, WORDS)))
+    return told
 
 
 def check_package(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """E005 to E009, W007: the generated package, its plan, and what depends on it."""
     found, _ = _parsed()
-    if found is None or found.options.disabled:
+    if found is None:
         return []
-    name = package_name()
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):  # a parent that is missing, a module without a spec
-        spec = None
-    if spec is None or (spec.origin is None and not _has_plan(spec.submodule_search_locations)):
-        level = Warning if found.options.is_development else Error
-        hint = "Generate it: python manage.py itly_pull"
-        return [level(f"There is no package {name!r}, which ITLY['PACKAGE'] names.", hint=hint, id="itly.E007")]
-    try:
-        package = find_package(name)
-    except Exception as exc:  # noqa: BLE001  # whatever importing it does
-        text = f"The package {name!r} cannot be imported: {type(exc).__name__}: {exc}"
-        return [Error(text, hint="Generate it anew: python manage.py itly_pull", id="itly.E005")]
-    if package is None:
-        text = f"{name!r} is {spec.origin or 'a folder'}, which itly_pull did not make: it hides the generated package."
-        hint = "Remove it, or have the package made under another name with ITLY['PACKAGE']."
-        return [Error(text, hint=hint, id="itly.E008")]
-    unusable = list(_check_plan(package))
-    if unusable:
-        return unusable
-    return [*_check_context(package, found), *_check_spool(package, found), *_check_freshness(package, found)]
+    base = project_directory()
+    return messages(examine_package(package_name(), found.options, found.web.sources, base, WORDS))
 
 
 def check_middleware(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
@@ -87,14 +60,14 @@ def check_middleware(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     if not ours:
         text = f"{MIDDLEWARE!r} is not in MIDDLEWARE: calls carry no request context and find no user."
         return [Warning(text, hint="Add it after AuthenticationMiddleware.", id="itly.W001")]
-    messages: list[CheckMessage] = []
+    told: list[CheckMessage] = []
     if AUTHENTICATION in names and ours[0] < names.index(AUTHENTICATION):
         text = f"{MIDDLEWARE!r} stands before AuthenticationMiddleware: calls made on the way in find no user."
-        messages.append(Warning(text, hint="Move it below AuthenticationMiddleware.", id="itly.W002"))
+        told.append(Warning(text, hint="Move it below AuthenticationMiddleware.", id="itly.W002"))
     if len(ours) > 1:
         text = f"{MIDDLEWARE!r} is in MIDDLEWARE {len(ours)} times; the first one does all the work."
-        messages.append(Warning(text, hint="Remove the others.", id="itly.W003"))
-    return messages
+        told.append(Warning(text, hint="Remove the others.", id="itly.W003"))
+    return told
 
 
 def check_deployment(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
@@ -102,18 +75,23 @@ def check_deployment(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     found, _ = _parsed()
     if found is None or found.options.disabled:
         return []
-    if found.web.flush is None and is_serverless(os.environ):
-        text = "This host may freeze a process when its response is out: each request with events waits for delivery."
-        hint = "Set ITLY['FLUSH'] to 'before_response' if that is meant, and ITLY['FLUSH_TIMEOUT'] to what it may cost."
-        return [Warning(text, hint=hint, id="itly.W008"), *_check_destinations(found)]
-    return _check_destinations(found)
+    return messages([*host_findings(found, WORDS), *destination_findings(found.options, WORDS)])
 
 
-def _check_destinations(found: Settings) -> list[CheckMessage]:
-    if found.options.is_development or found.options.destinations.enabled():
-        return []
-    hint = 'Name one, as in ITLY = {"DESTINATIONS": {"segment": {"write_key": ...}}}, or set ITLY["DISABLED"].'
-    return [Error("ITLY['DESTINATIONS'] has no destination that is on: events go nowhere.", hint=hint, id="itly.E003")]
+def findings() -> Iterator[Finding]:
+    """What the checks say, but for the package's, for `itly_doctor`. Silenced ones are silent there too."""
+    for check in (check_settings, check_middleware, check_deployment):
+        for message in check(None):
+            if not message.is_silenced():
+                severity: Severity = "error" if message.is_serious() else "warning"
+                id = str(message.id).removeprefix("itly.")
+                yield Finding(id=id, severity=severity, message=str(message.msg), hint=str(message.hint or ""))
+
+
+def messages(found: Iterable[Finding]) -> list[CheckMessage]:
+    """Findings in Django's manner."""
+    levels = {"error": Error, "warning": Warning}
+    return [levels[item.severity](item.message, hint=item.hint, id=f"itly.{item.id}") for item in found]
 
 
 def _parsed() -> tuple[Settings | None, list[Problem]]:
@@ -151,67 +129,4 @@ def _check_proxies(found: Settings) -> Iterator[CheckMessage]:
         yield Warning(text, hint=hint, id="itly.W005")
 
 
-def _check_plan(package: Package) -> Iterator[CheckMessage]:
-    try:
-        package.plan  # noqa: B018  # reading it is the check
-    except ItlyError as exc:
-        yield Error(f"The plan of the generated package cannot be used: {exc}", hint=_PULL, id="itly.E005")
-
-
-def _check_context(package: Package, found: Settings) -> Iterator[CheckMessage]:
-    """In production a wrong context is only logged: here is where somebody reads it."""
-    if found.options.validation.disabled:
-        return
-    strict = replace(found.options, validation=ValidationOptions(fail_on_error=True))
-    try:
-        package.start(strict, delivery=Recorder())
-    except InvalidEvent as exc:
-        broken = "; ".join(map(str, exc.violations))
-        hint = "Give what `context` in the plan asks for."
-        yield Error(f"ITLY['CONTEXT'] breaks the tracking plan: {broken}", hint=hint, id="itly.E009")
-
-
-def _check_spool(package: Package, found: Settings) -> Iterator[CheckMessage]:
-    reason = why_no_spool(package.plan.info, found.options) if found.options.destinations.enabled() else ""
-    if reason:
-        text = f"Calls are kept in memory, and those not delivered are lost with their process: {reason}."
-        hint = 'Set ITLY["SPOOL_DIR"], or ITLY["DELIVERY"] = {"MODE": "memory"} if that is meant.'
-        yield Warning(text, hint=hint, id="itly.W007")
-
-
 _UWSGI = "See docs/django.md, uWSGI."
-_PULL = "Generate it anew: python manage.py itly_pull"
-
-
-def _check_freshness(package: Package, found: Settings) -> Iterator[CheckMessage]:
-    """The package against its source, where that is on this machine and is what the package was made of."""
-    try:
-        source = package.plan.info.get("source", "")
-    except ItlyError:
-        return
-    reference = found.web.sources.get(source)
-    if reference is None:
-        return
-    # Late, and only here: reading plans takes YAML, which a running site has no use for.
-    from itly_core import codegen
-    from itly_core.plans import load
-    from itly_core.plans.loading import is_remote, source_table
-
-    try:
-        if is_remote(reference) or not (project_directory() / source_table(reference)["plan"]).exists():
-            return  # a server is not asked, and a plan need not be deployed with the site
-        files = codegen.render(load(reference, source=source, base=project_directory()))
-        differences = codegen.compare(files, package.directory)
-    except ItlyError as exc:
-        yield Error(
-            f"The plan of ITLY['SOURCES'][{source!r}] cannot be used: {exc}", hint="Correct it.", id="itly.E005"
-        )
-        return
-    if differences:
-        names = ", ".join(f"{item.name} is {item.kind}" for item in differences)
-        text = f"The generated package is not what ITLY['SOURCES'][{source!r}] gives: {names}."
-        yield Error(text, hint=f"Generate it anew: python manage.py itly_pull {source}", id="itly.E006")
-
-
-def _has_plan(directories: Any) -> bool:
-    return any((Path(directory) / "_plan.json").is_file() for directory in directories or ())

@@ -5,7 +5,6 @@ Its place is the AppConfig. Making it opens no file, socket or thread.
 
 from __future__ import annotations
 
-import importlib
 import sys
 import threading
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from django.core import mail
 
 from itly_core.client import Client
 from itly_core.log import Log
-from itly_core.package import Disabled, Package
+from itly_core.package import Disabled, Package, find_package
 from itly_core.testing import Recorder
 
 from ..reader import Reader, resolver
@@ -179,21 +178,6 @@ def package_name() -> str:
     given = settings_mapping()
     name = given.get("PACKAGE") if isinstance(given, dict) else None
     return name if isinstance(name, str) else "itly"
-
-
-def find_package(name: str) -> Package | None:
-    """The generated package of that name; None when there is none, or when something else has the name.
-
-    Raises: whatever importing it raises.
-    """
-    try:
-        module = importlib.import_module(name)
-    except ModuleNotFoundError as exc:
-        if exc.name is not None and (name == exc.name or name.startswith(f"{exc.name}.")):
-            return None
-        raise
-    package = getattr(module, "_package", None)
-    return package if isinstance(package, Package) else None
 
 
 def request_view(request: Any) -> RequestView:

@@ -38,6 +38,7 @@ def itly(ctx: click.Context) -> None:
 
 def project_of(info: ScriptInfo) -> Project:
     """What the commands work on: the app's settings; [tool.itly] of pyproject.toml where no app can be had."""
+    from itly_core.findings import Words
     from itly_core.project import Project, project_from_pyproject
 
     try:
@@ -50,7 +51,9 @@ def project_of(info: ScriptInfo) -> Project:
     state = app.extensions.get("itly")
     if state is None:
         return project_from_pyproject()
-    settings = state.settings
+    from ..findings import host_findings, privacy_findings
+
+    settings, words = state.settings, Words(setting=in_config, command=lambda name: f"flask itly {name}")
     return Project(
         package=settings.web.package,
         sources=settings.web.sources,
@@ -58,7 +61,14 @@ def project_of(info: ScriptInfo) -> Project:
         lint=settings.web.lint,
         lint_setting="app.config['ITLY']['LINT']",
         options=lambda: settings.options,
+        examine=lambda: [*privacy_findings(settings, words), *host_findings(settings, words)],
+        words=words,
     )
+
+
+def in_config(key: str) -> str:
+    """A setting as it stands in an app's configuration."""
+    return f"app.config['ITLY'][{key!r}]"
 
 
 def _refuse(reason: str) -> NoReturn:

@@ -11,8 +11,8 @@ from django.db import transaction
 from django.test import Client
 from django.test.utils import override_settings
 
+from itly_core.findings import uwsgi_problems
 from itly_core.testing import Recorder
-from itly_web import uwsgi
 from itly_web.django.testing import recorder as current_recorder
 from tests.django.conftest import SETTINGS
 
@@ -258,4 +258,4 @@ def test_a_host_that_freezes_is_a_warning_when_deploying(monkeypatch: pytest.Mon
 def test_scenario_5_uwsgi_that_stops_threads_or_forks_in_secret_is_noticed(
     options: dict[Any, Any], workers: int, expected: int
 ) -> None:
-    assert len(list(uwsgi.problems(options, workers))) == expected
+    assert len(list(uwsgi_problems(options, workers))) == expected

@@ -16,6 +16,7 @@ from itly_core.commands.common import FINDINGS
 from itly_core.project import Project
 
 from ...settings import read
+from ..checks import WORDS, findings
 from ..integration import project_directory, settings_mapping
 
 
@@ -106,6 +107,8 @@ def project_from_settings() -> Project:
         lint=web.lint,
         lint_setting="ITLY['LINT']",
         options=lambda: read(given, is_debug=django_settings.DEBUG).options,
+        examine=findings,
+        words=WORDS,
     )
 
 
