@@ -80,6 +80,8 @@ class Lane:
 
     def flush_sender(self, done: Callable[[], None]) -> None:
         """Have the sender flush in the lane's own thread, and be told."""
+        if not self._sender.keeps_back:
+            return done()
 
         def flush() -> None:
             self._sender.flush()

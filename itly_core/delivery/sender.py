@@ -34,6 +34,7 @@ class Sender(Protocol):
 
     limits: Limits
     deduplicates: bool
+    keeps_back: bool  # whether `flush` does anything
 
     def pieces(self, call: Call) -> Sequence[bytes]: ...
 
@@ -54,6 +55,8 @@ class Sender(Protocol):
 
 class HttpSender:
     """A vendor's HTTP interface."""
+
+    keeps_back = False
 
     def __init__(self, destination: Destination, timeout_s: float, clock: Callable[[], float] = time.time) -> None:
         self.limits = destination.limits
@@ -86,6 +89,7 @@ class AdapterSender:
 
     limits = Limits(max_pieces=1000, max_bytes=8 << 20, max_piece_bytes=1 << 40)
     deduplicates = True  # what a raising adapter did is unknown: at least once means trying again
+    keeps_back = True
 
     def __init__(self, adapter: Any, on_error: Callable[[str], None], patience: Patience = PATIENCE) -> None:
         self._adapter = adapter

@@ -298,6 +298,9 @@ class SpoolDelivery:
                 self._stand_for_election(with_threads=False)
             except Exception as exc:  # noqa: BLE001  # the boundary: the process ends, and its calls are safe
                 self._log.exception("spool: nothing is shipped at the end of this process; the next one does", exc)
+        if self._shipper is not None:
+            for source in self._shipper.sources.values():
+                source.keep_to(marks)
         if self._shipper is not None and self._shipper.stop(max(0.0, deadline_s - time.monotonic())):
             self._shipper = None
             self._role.give_up()

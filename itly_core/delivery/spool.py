@@ -16,7 +16,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -512,6 +512,7 @@ class SpoolSource:
         self._linger_s = linger_s
         self._cursors = state.cursors(destination)
         self._is_urgent = False
+        self._only: Collection[str] | None = None
         self._first_s: float | None = None  # when the oldest call not yet taken was first seen
         self._next_due = state.next_due(destination)
         self._in_flight: Counter[str] = Counter()  # by writer
@@ -523,6 +524,10 @@ class SpoolSource:
 
     def hurry(self) -> None:
         self._is_urgent = True
+
+    def keep_to(self, files: Collection[str]) -> None:
+        """Take from no other file any more: an ending process leaves to the next what others go on writing."""
+        self._only = files
 
     def look_for_parked(self) -> None:
         """Parked calls came from elsewhere."""
@@ -559,7 +564,7 @@ class SpoolSource:
         else:
             for file in self._files.now(0):
                 offset = self.cursor(file.name)
-                if offset < file.size:
+                if offset < file.size and (self._only is None or file.name in self._only):
                     found = self._read(file, offset, max_calls - len(taken), max_bytes)
                     taken += found
                     max_bytes -= sum(len(entry.line) for entry in found)
