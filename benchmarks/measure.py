@@ -18,8 +18,10 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import packages
 from event import USER, properties
 from peers import PEERS, Subject, require_spool
 
@@ -300,12 +302,23 @@ def _settings(peer: str, url: str) -> dict[str, Any]:
     }
 
 
+def package(peer: str, url: str) -> Round:
+    """A plan of so many events pulled, and its package imported, in processes of their own."""
+    directory = Path(tempfile.mkdtemp(prefix="itly-bench-"))
+
+    def one_round(count: int) -> Result:
+        return {**packages.pull(directory, int(peer.removeprefix("events-"))), **packages.imports(directory, count)}
+
+    return one_round
+
+
 PARTS = {
     "caller": caller,
     "crowd": caller,
     "delivery": delivery,
     "django": django,
     "flask": flask,
+    "package": package,
     "profile": profile,
     "profile-django": profile_requests("django"),
     "profile-flask": profile_requests("flask"),

@@ -36,6 +36,13 @@ COLUMNS = {
         ("added_p50", "added p50"),
         ("added_mean", "mean"),
     ),
+    "package": (
+        ("pull_s", "pull s"),
+        ("pull_cpu_s", "of it, CPU"),
+        ("import_ms", "import ms"),
+        ("import_cpu_ms", "of it, CPU"),
+        ("library_ms", "library ms"),
+    ),
 }
 TITLES = {
     "caller": "Cost of one call in its caller's thread (sender off, queues unlimited)",
@@ -43,6 +50,7 @@ TITLES = {
     "delivery": "From the first call until a local sink has acknowledged everything (best settings)",
     "django": "One request through Django, with one call in the view (default settings, sender running)",
     "flask": "One request through Flask, with one call in the view (default settings, sender running)",
+    "package": "From a plan to a package, and its import from byte code once the library is imported",
 }
 
 
@@ -150,6 +158,13 @@ TARGETS = (
     ),
     *_of_mode("memory"),
     *_of_mode("spool"),
+    *(
+        Target(text=text, part="package", name=name, subject="events-2000", other=None, at_most=at_most)
+        for text, name, at_most in (
+            ("pull of 2,000 events (s)", "pull_s", 5.0),
+            ("import of a package of 2,000 events (ms)", "import_ms", 30.0),
+        )
+    ),
 )
 
 

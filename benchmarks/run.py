@@ -38,6 +38,7 @@ class Part:
 
 
 OWN = ("itly-memory", "itly-spool")
+PACKAGES = ("events-10", "events-2000")
 IN_REQUESTS = ("bare", *OWN, "snowplow", "segment", "posthog", "original")
 FULL = {
     "caller": Part(peers=tuple(PEERS), rounds=21, count=1000),
@@ -45,6 +46,7 @@ FULL = {
     "delivery": Part(peers=tuple(PEERS), rounds=7, count=6000),
     "django": Part(peers=IN_REQUESTS, rounds=15, count=700),
     "flask": Part(peers=IN_REQUESTS, rounds=15, count=700),
+    "package": Part(peers=PACKAGES, rounds=3, count=9),
 }
 QUICK = {
     "caller": Part(peers=OWN, rounds=1, count=200),
@@ -52,6 +54,7 @@ QUICK = {
     "delivery": Part(peers=OWN, rounds=1, count=500),
     "django": Part(peers=("bare", *OWN), rounds=1, count=100),
     "flask": Part(peers=("bare", *OWN), rounds=1, count=100),
+    "package": Part(peers=("events-10",), rounds=1, count=1),
 }
 
 
@@ -177,6 +180,10 @@ def reasons(bench: Bench, found: report.Medians, judged: list[report.Judged]) ->
         elif part == "delivery":
             caller, whole = numbers["caller_cpu_ms_per_1000"], numbers["cpu_ms_per_1000"]
             lines[key] = f"CPU per 1000 events: {caller:.1f} ms in the caller, {whole - caller:.1f} ms in the sender"
+        elif part == "package":
+            lines[key] = (
+                f"CPU of the pull: {numbers['pull_cpu_s']:.1f} s, of the import: {numbers['import_cpu_ms']:.0f} ms"
+            )
         else:
             profile = _ranked(bench.measure(f"profile-{part}", subject, 3000))
             lines[key] = f"p50 +{numbers['added_p50']:.1f} us; of a request's time: {profile}"
@@ -215,7 +222,8 @@ def main() -> int:
         judged = report.judge(rounds)
         why = reasons(bench, found, judged) if not given.quick else {}
 
-    titles = {"bare": "no call", **{name: peer.title for name, peer in PEERS.items()}}
+    titles = {"bare": "no call", "events-10": "a plan of 10 events", "events-2000": "a plan of 2,000 events"}
+    titles |= {name: peer.title for name, peer in PEERS.items()}
     print(report.tables(found, titles), end="\n\n")
     print(report.verdicts(judged, why))
     for peer, reason in skipped.items():

@@ -41,7 +41,7 @@ def test_a_quick_run_measures_every_part(tmp_path):
 
     assert done.returncode == 0, done.stderr
     medians = json.loads(results.read_text())["medians"]
-    assert {"caller", "delivery", "django", "flask"} <= medians.keys()
+    assert {"caller", "delivery", "django", "flask", "package"} <= medians.keys()
     assert medians["delivery"]["itly-memory"]["lost"] == 0
     assert "Targets" in done.stdout
 
