@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ import orjson
 
 from ..delivery import make_worker
 from ..delivery.shipper import SHIPPER_LOCK, Role
-from ..delivery.state import STATE_FILE, DeadLetter, NewerState, State
+from ..delivery.state import STATE_FILE, UNREADABLE, DeadLetter, State
 from ..delivery.survey import Survey, survey
 from ..delivery.worker import End, Report
 from ..errors import ConfigError
@@ -288,7 +287,7 @@ def _trouble_with(directory: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (NewerState, OSError, sqlite3.Error) as exc:
+    except UNREADABLE as exc:
         raise ConfigError(f"the spool {directory} cannot be used: {exc}", key="spool_dir") from exc
 
 

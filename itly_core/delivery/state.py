@@ -48,6 +48,9 @@ class NewerState(Exception):
     """The state was written by a later version of itly."""
 
 
+UNREADABLE = (NewerState, OSError, sqlite3.Error)  # what looking at a spool may raise
+
+
 @dataclass(frozen=True, slots=True)
 class ParkedRow:
     """A call that waits by itself. renewed: when it was taken up anew, in seconds since the epoch; 0: never."""
