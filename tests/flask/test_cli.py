@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -94,3 +95,23 @@ def test_other_flask_commands_do_not_pay_for_this_one(project: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
     assert done.stdout.strip() == "[]"
+
+
+def test_the_doctor_speaks_of_the_app_and_in_the_manner_of_flask(project: Path) -> None:
+    (project / "app.py").write_text(APP.replace("Itly(app)", "app.config['ITLY_IP'] = 'full'\nItly(app)"))
+    done = flask(project, "itly", "doctor", "--offline", "--format", "json")
+    findings = {finding["id"]: finding for finding in json.loads(done.stdout)["findings"]}
+
+    assert done.returncode == 1, done.stderr
+    assert findings.keys() >= {"E003", "E007", "W006"}
+    assert findings["E007"]["hint"] == "Generate it: flask itly pull"
+    assert "app.config['ITLY']['PACKAGE']" in findings["E007"]["message"]
+
+
+def test_the_doctor_says_that_there_is_no_app(project: Path) -> None:
+    (project / "app.py").write_text("import not_there\n")
+    done = flask(project, "itly", "doctor", "--offline")
+
+    assert done.returncode == 1
+    assert "E004" in done.stdout
+    assert "not_there" in done.stdout
