@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from ..errors import ConfigError, PlanError
 from ..project import Project
 from ..suggest import unknown
-from .common import FINDINGS, OK, ProjectOf, command, format_option, say, say_json
+from .common import FINDINGS, OK, ProjectOf, annotation, command, format_option, say, say_json
 
 if TYPE_CHECKING:
     from ..plans.diff import Diff, Line, View
@@ -88,12 +88,37 @@ def _said(found: Diff, view: View, output: str, raws: Sequence[Raw]) -> Iterator
     if output == "markdown":
         yield from diff_report.as_markdown(found, view)
     elif output == "github":
-        yield from diff_report.as_annotations(found, view, _Places(raws).of)
+        yield from _annotations(found, view, _Places(raws))
     else:
         yield from diff_report.heading(found, view)
         if found.lines:
             yield from ("", diff_report.head(view))
         yield from diff_report.as_text(found, view)
+
+
+def _annotations(found: Diff, view: View, places: _Places) -> Iterator[str]:
+    """An error for what breaks, a warning for what is undecidable or a version too low.
+
+    What is compatible is only counted: GitHub shows ten annotations of a kind.
+    """
+    from ..plans.diff import Verdict
+    from ..plans.diff_report import advice_text, heading, views
+
+    title = "itly diff"
+    for line in found.seen(view):
+        verdict = line.verdict(view)
+        if verdict is Verdict.COMPATIBLE:
+            continue
+        whom = " and ".join(one.value for one in views(view) if line.verdict(one) is verdict)
+        does = f"breaks {whom}" if verdict is Verdict.BREAKING else f"undecidable for {whom}"
+        file, number = places.of(line)
+        message = f"{line.subject}: {line.message} ({does})"
+        level: Literal["error", "warning"] = "error" if verdict is Verdict.BREAKING else "warning"
+        yield annotation(level, message, title=title, file=file, line=number)
+    for one in found.versions:
+        if one.is_enough is False:
+            yield annotation("warning", advice_text(one), title=title, file="", line=0)
+    yield annotation("notice", ": ".join(heading(found, view)), title=title, file="", line=0)
 
 
 # --- the two plans
@@ -192,8 +217,8 @@ class _Places:
     def __init__(self, raws: Sequence[Raw]) -> None:
         self.raws = [raw for raw in raws if Path(raw.name).is_file()]
 
-    def of(self, line: Line) -> tuple[str, int | None]:
-        """The file, and the line of the property or, where it is gone, of what it was in."""
+    def of(self, line: Line) -> tuple[str, int]:
+        """The file, and the line of the property or, where it is gone, of what it was in. Neither where it is not known."""
         for raw in self.raws:
             root = raw.document.root if isinstance(raw.value, dict) else None
             if root is None:
@@ -207,4 +232,4 @@ class _Places:
                 if step != "*" and place.get(*steps).value is not None:
                     place = place.get(*steps)
             return raw.name, int(place.location.rpartition(":")[2])
-        return (self.raws[0].name, None) if len(self.raws) == 1 else ("", None)
+        return (self.raws[0].name if len(self.raws) == 1 else "", 0)

@@ -1,20 +1,16 @@
-"""A comparison of two plans, written down: as text, as Markdown, as annotations of a GitHub workflow.
+"""A comparison of two plans, written down: as text, and as Markdown.
 
-Texts of plans are somebody else's: in Markdown and annotations nothing of them is markup. What a terminal may be sent is
-looked after where it is printed.
+Texts of plans are somebody else's: in Markdown nothing of them is markup. What a terminal may be sent is looked after where
+it is printed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from .diff import Diff, Line, Verdict, View, path_text
 from .versions import Advice
-
-Places = Callable[
-    [Line], tuple[str, int | None]
-]  # the file a line is about, empty if there is none, and its line there
 
 
 def as_text(diff: Diff, view: View = View.BOTH, limit: int | None = None) -> Iterator[str]:
@@ -29,10 +25,8 @@ def as_text(diff: Diff, view: View = View.BOTH, limit: int | None = None) -> Ite
         yield "Possible renames:"
         for rename in diff.renames[:limit]:
             yield f"  {_owner(rename.kind, rename.name)}{rename.old} -> {rename.new} ({rename.reason})"
-    for found in diff.versions:
-        said = advice_text(found)
-        if said:
-            yield said
+    said = [text for found in diff.versions if (text := advice_text(found))]
+    yield from said[:limit]
 
 
 def heading(diff: Diff, view: View = View.BOTH) -> Iterator[str]:
@@ -44,16 +38,19 @@ def counts_text(diff: Diff, view: View = View.BOTH) -> str:
     """`callers: 1 breaking, 4 compatible; consumers: 5 compatible`."""
     if not diff.lines:
         return "no differences"
-    views = (View.CALLERS, View.CONSUMERS) if view is View.BOTH else (view,)
     return "; ".join(
         f"{one.value}: {', '.join(f'{count} {word}' for word, count in diff.counts(one).items() if count)}"
-        for one in views
+        for one in views(view)
     )
+
+
+def views(view: View) -> tuple[View, ...]:
+    return (View.CALLERS, View.CONSUMERS) if view is View.BOTH else (view,)
 
 
 def head(view: View) -> str:
     """What stands above the columns."""
-    return f"  {''.join(f'{one.value:<11}  ' for one in _views(view))}change"
+    return f"  {''.join(f'{one.value:<11}  ' for one in views(view))}change"
 
 
 def advice_text(found: Advice) -> str:
@@ -77,8 +74,8 @@ def as_markdown(diff: Diff, view: View = View.BOTH) -> Iterator[str]:
     yield escaped(counts_text(diff, view)).capitalize() + "."
     if diff.lines:
         yield ""
-        yield f"| change | {' | '.join(one.value for one in _views(view))} | SchemaVer |"
-        yield f"|---|{'---|' * len(_views(view))}---|"
+        yield f"| change | {' | '.join(one.value for one in views(view))} | SchemaVer |"
+        yield f"|---|{'---|' * len(views(view))}---|"
         for line in diff.seen(view):
             cells = [
                 f"**{verdict.value}**" if verdict is Verdict.BREAKING else verdict.value
@@ -99,39 +96,6 @@ def as_markdown(diff: Diff, view: View = View.BOTH) -> Iterator[str]:
     if said:
         yield ""
         yield from (f"- {escaped(text)}" for text in said)
-
-
-def as_annotations(diff: Diff, view: View, places: Places) -> Iterator[str]:
-    """Workflow commands of GitHub: an error for what breaks, a warning for what is undecidable or a version too low.
-
-    What is compatible is only counted: a step shows ten annotations of a kind.
-    """
-    for line in diff.seen(view):
-        verdict = line.verdict(view)
-        if verdict is not Verdict.COMPATIBLE:
-            whom = " and ".join(one.value for one in _views(view) if line.verdict(one) is verdict)
-            does = f"breaks {whom}" if verdict is Verdict.BREAKING else f"undecidable for {whom}"
-            level = "error" if verdict is Verdict.BREAKING else "warning"
-            yield _annotation(level, places(line), f"{line.subject}: {line.message} ({does})")
-    for found in diff.versions:
-        if found.is_enough is False:
-            yield _annotation("warning", ("", None), advice_text(found))
-    yield _annotation("notice", ("", None), " - ".join(heading(diff, view)))
-
-
-def _annotation(level: str, place: tuple[str, int | None], message: str) -> str:
-    file, line = place
-    about = ["title=itly diff"]
-    if file:
-        about = [f"file={_of_workflow(file, is_value=True)}", *([f"line={line}"] if line else []), *about]
-    return f"::{level} {','.join(about)}::{_of_workflow(message)}"
-
-
-def _of_workflow(text: str, is_value: bool = False) -> str:
-    """Text as workflow commands have it. Source: actions/toolkit, packages/core/src/command.ts."""
-    for char, spelled in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), *((":", "%3A"), (",", "%2C")) * is_value):
-        text = text.replace(char, spelled)
-    return text
 
 
 _MARKUP = re.compile(r"[\\`*_\[\]<>|~&$]")
@@ -157,9 +121,5 @@ def _owner(kind: str, name: str) -> str:
     return f"{name or f'({kind})'}: " if kind else ""
 
 
-def _views(view: View) -> tuple[View, ...]:
-    return (View.CALLERS, View.CONSUMERS) if view is View.BOTH else (view,)
-
-
 def _verdicts(line: Line, view: View) -> list[Verdict]:
-    return [line.verdict(one) for one in _views(view)]
+    return [line.verdict(one) for one in views(view)]

@@ -529,7 +529,6 @@ def test_nothing_that_a_package_may_hold_fails(data: st.DataObject) -> None:
         json.dumps(found.as_json())
         assert list(report.as_text(found)) is not None
         assert list(report.as_markdown(found))
-        assert list(report.as_annotations(found, View.BOTH, lambda _: ("", None)))
 
 
 def test_a_schema_deeper_than_python_goes_is_undecidable() -> None:
@@ -673,13 +672,6 @@ def test_nothing_of_a_plan_is_markup() -> None:
     assert not kinds.keys() & {"link_open", "html_inline", "html_block", "em_open", "image", "fence", "hr"}
     assert kinds["strong_open"] == 2 + 2  # the names of the events, and what breaks
     assert not any(mark in plain for mark in ("@", "#", "://", "www."))
-
-
-def test_nothing_of_a_plan_is_a_command_of_a_workflow() -> None:
-    lines = list(report.as_annotations(hostile(), View.BOTH, lambda _: ("pl:an,1%.yaml", 3)))
-
-    assert all("\n" not in line and "\r" not in line for line in lines)
-    assert lines[0].startswith("::error file=pl%3Aan%2C1%25.yaml,line=3,title=itly diff::a|b`c%0A::error::x")
 
 
 def test_text_is_cut_where_it_is_asked_to_be() -> None:
