@@ -6,15 +6,21 @@ import ast
 import io
 import re
 import subprocess
+import sys
+import tempfile
 import tokenize
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from itly_core import codegen
 from itly_core.errors import ConfigError, PlanError
 from itly_core.plans import load
+from itly_core.plans.code.names import Code, Package
 from itly_core.plans.status import KINDS, Status, statuses
 from itly_core.project import Project
 
@@ -504,3 +510,102 @@ def test_the_kinds_in_the_documentation_are_those_in_the_code() -> None:
     text = (ROOT / "docs" / "plan-checks.md").read_text("utf-8")
 
     assert tuple(re.findall(r"^\| `(\w+)` \| .* \| (?:yes|no) \|$", text, re.MULTILINE)) == KINDS
+
+
+# --- what is found, against what happens when the code runs
+
+NAME = st.sampled_from(["itly", "a", "b"])
+SIMPLE = st.one_of(
+    st.builds("import itly as {}".format, NAME),
+    st.builds("from itly import old_one as {}".format, NAME),
+    st.builds("{} = {}".format, NAME, NAME),
+    st.builds("{} = {}.old_one".format, NAME, NAME),
+    st.builds("{} = {} = {}.old_one".format, NAME, NAME, NAME),
+    st.builds("{}, {} = {}, {}.old_one".format, NAME, NAME, NAME, NAME),
+    st.builds("{} = Other()".format, NAME),
+    st.builds("{} = getattr({}, 'old_one')".format, NAME, NAME),
+    st.builds("{}()".format, NAME),
+    st.builds("{}.old_one()".format, NAME),
+    st.builds("print([{}.old_one() for {} in [Other()]])".format, NAME, NAME),
+)
+LATER = st.builds("print((lambda {}: {}.old_one())(Other()))".format, NAME, NAME)
+Block = list[str]
+BLOCKS = st.recursive(
+    st.one_of(SIMPLE, LATER).map(lambda line: [line]),
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=1, max_size=4).map(lambda blocks: [line for block in blocks for line in block]),
+        st.builds(lambda name, body: [f"def call({name}):", *indented(body), "call(Other())"], NAME, inner),
+        st.builds(lambda body: ["def call():", *indented(body), "call()"], inner),
+        st.builds(lambda body: ["class Some:", *indented(body)], inner),
+        st.builds(lambda name, body: ["def call():", f"    global {name}", *indented(body), "call()"], NAME, inner),
+    ),
+    max_leaves=12,
+)
+BRANCHES = st.builds(
+    lambda is_so, one, two: [f"if {is_so}:", *indented(one), "else:", *indented(two)], st.booleans(), BLOCKS, BLOCKS
+)
+
+
+def indented(lines: Block) -> Block:
+    return [f"    {line}" for line in lines]
+
+
+class Other:
+    """Something that can do anything, and is not the package."""
+
+    def __getattr__(self, name: str) -> Other:
+        return self
+
+    def __call__(self, *arguments: object) -> Other:
+        return self
+
+
+def run_lines(text: str) -> tuple[set[int], bool]:
+    """The lines on which running code calls `old_one`, and whether it ran to its end."""
+    called = set()
+
+    def old_one(*_: object) -> Other:
+        called.add(sys._getframe(1).f_lineno)
+        return Other()
+
+    def import_(name: str, *_: object) -> ModuleType:
+        assert name == "itly"
+        module = ModuleType(name)
+        vars(module)["old_one"] = old_one
+        return module
+
+    builtins = {**vars(__import__("builtins")), "__import__": import_, "print": lambda *_: None}
+    try:
+        exec(compile(text, "app.py", "exec"), {"__builtins__": builtins, "Other": Other, "__name__": "app"})
+    except (NameError, TypeError, AttributeError):  # not bound yet, or the package used like a function
+        return called, False
+    return called, True
+
+
+def called_lines(text: str, package: Package) -> set[int]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder).resolve() / "app.py"
+        file.write_text(text, "utf-8")
+        return {use.line for use in Code(package, [file]).uses() if use.role == "call"}
+
+
+PACKAGE = Package(("itly",), Path("/nowhere/itly"), frozenset({"old_one"}))
+
+
+@given(st.lists(st.one_of(BLOCKS, BRANCHES), min_size=1, max_size=5))
+def test_every_call_that_happens_is_found(blocks: list[Block]) -> None:
+    text = "\n".join(["import itly", *(line for block in blocks for line in block)])
+
+    happened, _ = run_lines(text)
+
+    assert happened <= called_lines(text, PACKAGE), text
+
+
+@given(st.lists(SIMPLE, min_size=1, max_size=12))
+def test_in_code_without_branches_nothing_else_is_found(lines: Block) -> None:
+    text = "\n".join(["import itly", "a = b = Other()", *lines])
+
+    happened, to_its_end = run_lines(text)
+
+    if to_its_end:
+        assert happened == called_lines(text, PACKAGE), text

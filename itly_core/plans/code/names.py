@@ -209,21 +209,27 @@ class Code:
         return _UNKNOWN
 
     def _looked_up(self, name: str, scope: Scope, at: Position) -> frozenset[Value]:
-        where: Scope | None = scope.module if scope.elsewhere.get(name) == "global" else scope
-        if scope.elsewhere.get(name) == "nonlocal":
-            where = scope.parent
-        while where is not None:
-            if name in where.bindings and (where is scope or where.kind != "class"):
-                return self._bound(where.bindings[name], at if where is scope else END)
+        where = scope
+        is_later = False
+        while True:
+            is_seen = where is scope or where.kind != "class"  # what a class binds, its methods do not see
+            if is_seen and name in where.bindings:
+                return self._bound(where.bindings[name], at, is_later)
             if where.parent is None:
                 return self._from_stars(name, where)
-            where = where.parent
-        return _UNKNOWN
+            is_later = is_later or where.runs_later
+            where = where.module if is_seen and where.elsewhere.get(name) == "global" else where.parent
 
-    def _bound(self, bindings: Sequence[Binding], at: Position) -> frozenset[Value]:
-        """What a name may be at a place of its scope: the last certain binding before it, and what came after that."""
-        before = [binding for binding in bindings if binding.position <= at] or bindings
+    def _bound(self, bindings: Sequence[Binding], at: Position, is_later: bool = False) -> frozenset[Value]:
+        """What a name may be at a place: what the last certain binding before it makes it, and what came after that.
+
+        is_later: the place is in a function, which may be called at any time after its definition.
+        """
+        before = [binding for binding in bindings if binding.position <= at]
+        after = [binding for binding in bindings if binding.position > at and (is_later or not before)]
         found = _NOTHING
+        for binding in (*after, *(one for one in before if one.is_remote)):
+            found |= self._value_bound(binding)
         for binding in reversed(before):
             found |= self._value_bound(binding)
             if binding.is_certain:

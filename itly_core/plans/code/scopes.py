@@ -18,12 +18,14 @@ class Binding:
     """One way in which a name of a scope gets its value.
 
     values: the expressions it may be; none: nothing that can be known. imported: the import statement and the name in it.
-    is_certain: code that comes after it in the same scope sees no older binding.
+    is_certain: code that comes after it in the same scope sees no older binding. is_remote: a function binds a name of a
+    scope around it, whenever it is called.
     """
 
     scope: Scope
     position: Position
     is_certain: bool
+    is_remote: bool = False
     values: tuple[ast.expr, ...] = ()
     imported: tuple[ast.Import | ast.ImportFrom, ast.alias] | None = None
 
@@ -37,6 +39,11 @@ class Scope:
     bindings: dict[str, list[Binding]] = field(default_factory=dict)
     elsewhere: dict[str, Literal["global", "nonlocal"]] = field(default_factory=dict)
     stars: list[ast.ImportFrom] = field(default_factory=list)
+
+    @property
+    def runs_later(self) -> bool:
+        """Whether it runs when somebody calls it, not where it is written."""
+        return self.kind == "function"
 
     @property
     def module(self) -> Scope:
@@ -91,8 +98,9 @@ class Reader(ast.NodeVisitor):
             home = target.module
         elif given == "nonlocal":
             home = next((outer for outer in _outer_functions(target) if name in outer.bindings), target)
-        is_certain = self._depth == 0 and home is target
-        home.bindings.setdefault(name, []).append(Binding(self._scope, at, is_certain, values, imported))
+        is_remote = home is not target
+        is_certain = self._depth == 0 and not is_remote
+        home.bindings.setdefault(name, []).append(Binding(self._scope, at, is_certain, is_remote, values, imported))
 
     def _bind_target(self, target: ast.expr, values: tuple[ast.expr, ...], at: Position) -> None:
         if isinstance(target, ast.Name):
@@ -326,7 +334,11 @@ class Reader(ast.NodeVisitor):
 
 
 class _Comprehension(Scope):
-    """A scope that `:=` binds past."""
+    """A scope that runs where it is written, and that `:=` binds past."""
+
+    @property
+    def runs_later(self) -> bool:
+        return False
 
 
 class _Entered:
