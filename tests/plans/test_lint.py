@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import datetime
+import json
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from itly_core.errors import ConfigError, PlanError
+from itly_core.plans import load
 from itly_core.plans.lint import Finding, LintOptions, lint, read_options
 from itly_core.plans.rules import RULES, Rule, whole
 from tests.plans import samples
+from tests.plans.test_any_document import changed, paths, values
 
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT.parent / "shared" / "corpus"
@@ -351,3 +357,63 @@ def test_a_plan_of_thousands_of_events_is_compared_quickly(found: Lint) -> None:
     findings = found(whole("events:\n" + "".join(f"  {name}: {{description: x y}}\n" for name in names)))
 
     assert set(rules(findings)) == {"N003"}
+
+
+WHOLE = {
+    "itly": 1,
+    "plan": {"name": "Shop", "owner": "me"},
+    "defaults": {"additional_properties": False, "formats": "warn", "draft": "2020-12"},
+    "types": {"Currency": {"type": "string", "pattern": "^[A-Z]{3}$", "example": "EUR"}},
+    "context": {"properties": {"release": {"type": "string", "required": True}}},
+    "identify": {"properties": {"email": {"type": "string", "format": "email", "pii": "email"}}},
+    "events": {
+        "Order Placed": {
+            "description": "Somebody paid.",
+            "expires": "2027-01-10",
+            "status": "active",
+            "sources": ["python"],
+            "python_name": "order_placed",
+            "examples": [{"total": 1, "lines": [{"sku": "a"}]}],
+            "no_lint": ["N004: because"],
+            "properties": {
+                "total": {"type": ["number", "null"], "minimum": 0, "default": 1, "examples": [1]},
+                "currency": {"type": "Currency"},
+                "lines": {"type": "array", "items": {"properties": {"sku": {"type": "string"}}}},
+                "rev": {"const": 2},
+            },
+        },
+        "Paid": {
+            "schema": {
+                "$schema": "http://json-schema.org/draft-07/schema#",
+                "required": ["method"],
+                "properties": {"method": {"enum": ["card"], "examples": ["card"]}, "b": {"$ref": "#/definitions/b"}},
+                "patternProperties": {"^x": {"type": "string"}},
+                "if": {"properties": {"method": {"const": "card"}}},
+                "then": {"required": ["b"]},
+                "definitions": {"b": {"type": "string", "format": "date", "maxLength": 3}},
+            }
+        },
+    },
+}
+
+
+@given(data=st.data())
+def test_a_changed_plan_gives_findings_or_an_error_of_a_plan(data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from(list(paths(WHOLE))))
+    text = json.dumps(
+        changed(WHOLE, path, data.draw(values | st.sampled_from([1.5, "$", "Order Place", ["x"], "^(a+)+$"])))
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "plan.json"
+        file.write_text(text, "utf-8")
+        try:
+            findings = lint(file, LintOptions(case="title", rules={"S003": "error"}), today=TODAY).findings
+        except PlanError:
+            with pytest.raises(PlanError):  # what lint cannot read, pull cannot either
+                load(file)
+            return
+        if any(RULES[finding.rule].is_refused for finding in findings):
+            with pytest.raises(PlanError):
+                load(file)
+        else:
+            load(file)
