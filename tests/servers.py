@@ -82,6 +82,9 @@ class Process:
                 raise TimeoutError(f"{len(found)} of {count} lines like {pattern!r} in:\n{''.join(self._lines)}")
         return found
 
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
     def wait(self, timeout_s: float = 30.0) -> int:
         """Its exit status, when it has ended by itself.
 

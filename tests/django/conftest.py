@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -152,6 +153,12 @@ def serve(site_dir: Path, sink: LocalSink) -> Callable[..., Any]:
         if kind == "gunicorn":
             where = ["--bind", "127.0.0.1:0", "--no-control-socket", "--graceful-timeout", "5"]
             command = ["gunicorn", *where, *options, "tests.django_site.wsgi:application"]
+        elif kind == "uwsgi":
+            program = shutil.which("uwsgi", path=str(Path(sys.executable).parent))
+            if program is None:
+                pytest.skip("needs uWSGI")
+            where = ["--http-socket", "127.0.0.1:0", "--master", "--die-on-term", "--listen", "64"]
+            command = [program, *where, *options, "--module", "tests.django_site.wsgi:application"]
         elif kind == "daphne":
             command = ["daphne", "-b", "127.0.0.1", "-p", "0", *options, "tests.django_site.consumers:application"]
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +12,9 @@ import pytest
 from django.test import Client
 
 from itly_core.testing import Recorder
-from itly_web.carried import KEY
+from itly_web.carried import KEY, carry
 from sample_projects.local_sink import Event, LocalSink
-from tests.django.conftest import environment, manage, to_sink
+from tests.django.conftest import environment, manage, run, to_sink
 from tests.django_site import tasks
 from tests.servers import Process
 
@@ -197,7 +198,7 @@ def test_a_task_run_at_once_is_part_of_its_request(visitor: Client, jane: Any, r
     assert (outside.user_id, outside.context) == ("user-9", {})
 
 
-@pytest.mark.parametrize("pool", ["threads", "solo"])
+@pytest.mark.parametrize("pool", ["threads", "gevent"])
 def test_every_pool_keeps_the_requests_of_its_tasks_apart(
     make_worker: Worker, sink: LocalSink, client: Client, pool: str
 ) -> None:
@@ -312,3 +313,27 @@ def test_meta_of_the_site_is_not_changed(make_worker: Worker, visitor: Client) -
 
     assert meta == {"team": "blue"}
     assert job.meta.keys() == {"team", KEY}
+
+
+def test_a_process_of_the_sites_own_is_handed_what_it_may_know(
+    site_dir: Path, sink: LocalSink, visitor: Client, jane: Any
+) -> None:
+    handed: list[Any] = []
+    starters = {**tasks.STARTERS, "own": lambda where: handed.append(carry())}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks, "STARTERS", starters)
+        start(visitor, "own", "own")
+    code = f"""
+import json, django
+django.setup()
+import site_events as itly
+from itly_web.carried import bound
+with bound(json.loads({json.dumps(json.dumps(handed[0]))})):
+    itly.seen(where="inside")
+with bound(None):
+    itly.seen("user-9", where="handed nothing")
+"""
+    run(code, cwd=site_dir, settings=to_sink(sink))
+    events = {place_of(event): known_of(event) for event in sink.events()}
+
+    assert events == {"inside": (str(jane.pk), "request-7", "news"), "handed nothing": NOTHING_ELSE}

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -361,3 +362,13 @@ def start(request: HttpRequest) -> HttpResponse:
         itly.seen(where="view")
     tasks.STARTERS[request.GET["how"]](request.GET["where"])
     return HttpResponse("started")
+
+
+@view
+def taking_turns(request: HttpRequest) -> HttpResponse:
+    """The same as `gathered`, in threads or greenlets."""
+    number = request.GET["n"]
+    for _ in range(3):
+        time.sleep(0.001)
+        itly.seen(f"user-{number}", where=number)
+    return HttpResponse(number)
