@@ -89,7 +89,7 @@ def speak():
         itly.seen("user-1", where=where)
         itly.seen("user-1", where="told", options=itly.EventOptions(once="told"))
         made.append(where)
-        time.sleep(0.0005)
+        time.sleep(0.005)
 threads = [threading.Thread(target=speak) for _ in range(4)]
 for thread in threads:
     thread.start()
@@ -99,7 +99,7 @@ for number in range(20):
     if child == 0:
         itly.seen("user-1", where=f"child {number}")
         itly.seen("user-1", where=f"child {number} told", options=itly.EventOptions(once="told"))
-        os._exit(0 if itly.flush(20) else 1)
+        os._exit(0 if itly.flush(40) else 1)
     children.append(child)
 codes = {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children}
 is_over.set()
