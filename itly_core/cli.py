@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from .commands import delivery, doctor, plan_checks, plan_diff, plan_files
+from .commands import delivery, doctor, plan_checks, plan_diff, plan_docs, plan_files
 from .commands.common import FINDINGS, OK, STALE, ProjectOf, command, format_option, say, say_json
 from .project import Project, project_from_pyproject
 from .version import VERSION
@@ -106,5 +106,6 @@ for _found in (
     *plan_files.COMMANDS,
     *plan_diff.COMMANDS,
     *plan_checks.COMMANDS,
+    *plan_docs.COMMANDS,
 ):
     itly.add_command(_found)

@@ -142,7 +142,7 @@ def render(plan: Plan) -> dict[str, bytes]:
 
 def _render(plan: Plan) -> dict[str, bytes]:
     digest = _digest(plan)
-    sections = list(_read(plan))
+    sections = list(read_sections(plan))
     module = _module(plan, sections)
     silent = neutral(module)
     code = {}
@@ -164,7 +164,7 @@ def outline(plan: Plan) -> dict[str, Any]:
     Raises:
         PlanError: a schema or a chosen name cannot be used.
     """
-    return _document(plan, list(_read(plan)), _digest(plan))
+    return _document(plan, list(read_sections(plan)), _digest(plan))
 
 
 def sha256(data: bytes) -> str:
@@ -174,7 +174,12 @@ def sha256(data: bytes) -> str:
 # --- what the plan says
 
 
-def _read(plan: Plan) -> Iterator[Read]:
+def read_sections(plan: Plan) -> Iterator[Read]:
+    """The context, identify, group and page that a plan describes, then its events by name; without removed ones.
+
+    Raises:
+        PlanError: a schema or a chosen name cannot be used.
+    """
     events = {event.name: event for event in plan.events if event.status != "removed"}
     try:
         names = event_names(

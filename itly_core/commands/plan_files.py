@@ -38,7 +38,7 @@ def fmt(project_of: ProjectOf, paths: tuple[str, ...], check: bool, output: str)
             continue
         changed.append(str(file))
         if not check:
-            _write(file, new)
+            write_file(file, new)
     code = FINDINGS if check and changed else OK
     if output == "json":
         say_json({"ok": code == OK, "exit_code": code, "changed": changed, "unchanged": kept})
@@ -136,7 +136,7 @@ def convert(
     if target is None:
         click.echo(text, nl=False)
         return OK
-    _write(target, text)
+    write_file(target, text)
     events = len(document.get("events") or ())
     if output == "json":
         say_json({"ok": True, "exit_code": OK, "path": str(target), "events": events})
@@ -179,7 +179,7 @@ def init(project_of: ProjectOf, path: str, output: str) -> int:
         raise ConfigError(f"{file} is there already; name another file", key="path")
     project = project_of()
     name = project.base.resolve().name or "Product"
-    _write(file, formatted(str(file), starter(name, "analytics").encode()))
+    write_file(file, formatted(str(file), starter(name, "analytics").encode()))
     if output == "json":
         say_json({"ok": True, "exit_code": OK, "path": str(file)})
         return OK
@@ -218,7 +218,7 @@ def _read(file: Path) -> bytes:
         raise PlanError(f"cannot be read: {exc.strerror or exc}", location=str(file)) from exc
 
 
-def _write(file: Path, data: bytes) -> None:
+def write_file(file: Path, data: bytes) -> None:
     """All of it or nothing; the file keeps its permissions."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
