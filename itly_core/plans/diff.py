@@ -263,10 +263,9 @@ class _Pair:
                 return [] if old is new else None
             if same(old, new):
                 return []
-            if _read(old) is None or _read(new) is None:
-                return None
+            _refuse_unusable(old, new)
             return compare(old, new, asserts_formats=self.asserts_formats)
-        except RecursionError:
+        except (PlanError, RecursionError):
             return None
 
 
@@ -550,21 +549,26 @@ def _folded(name: str) -> str:
 # --- small things
 
 
-def _read(schema: Json) -> Members | None:
-    """What a schema says at its top; None where it cannot be used."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+def _refuse_unusable(*schemas: Json) -> None:
+    """
+    Raises:
+        PlanError: the run time could not use one of them either.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for schema in schemas:
             compile_schema(schema)
-        return members(schema)
-    except (PlanError, RecursionError):
-        return None
 
 
 def _members(entry: Entry) -> Members:
-    """As far as it can be read."""
-    found = _read(entry.schema) if entry.schema is not None else None
-    return found or Members({}, frozenset(), "")
+    """What an entry's schema says at its top, as far as it can be read."""
+    try:
+        if entry.schema is not None:
+            _refuse_unusable(entry.schema)
+            return members(entry.schema)
+    except (PlanError, RecursionError):
+        pass
+    return Members({}, frozenset(), "")
 
 
 def _has_format(value: Any) -> bool:

@@ -73,6 +73,11 @@ def values_of(schema: Mapping[str, Any]) -> set[str] | None:
     return None if listed is None else {json.dumps(value) for value in listed if kind_of(value) in kinds_of(schema)}
 
 
+def taken_kinds(schema: Mapping[str, Any]) -> set[str]:
+    values = values_of(schema)
+    return kinds_of(schema) if values is None else {kind_of(json.loads(value)) for value in values}
+
+
 def changed(lost: bool, gained: bool) -> set[str]:
     return {"changed"} if lost and gained else {"tightened"} if lost else {"widened"} if gained else set()
 
@@ -80,7 +85,7 @@ def changed(lost: bool, gained: bool) -> set[str]:
 def expected(old: Mapping[str, Any], new: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[Any, str]]:
     """Every thing that was added, removed, widened or tightened, by its path."""
     yield from ((path, change) for change in own_changes(old, new))
-    shared = kinds_of(old) & kinds_of(new)
+    shared = taken_kinds(old) & taken_kinds(new)
     if "array" in shared and ("items" in old or "items" in new):
         yield from expected(old.get("items", {}), new.get("items", {}), (*path, "[]"))
     if "object" not in shared:
@@ -101,7 +106,7 @@ def own_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]
         yield from changed(bool(was - now), bool(now - was))
         return
     if was is not None or now is not None:
-        kept = {kind_of(json.loads(value)) for value in was or now or ()} <= (after if was is not None else before)
+        kept = taken_kinds(old) <= after if was is not None else taken_kinds(new) <= before
         yield "changed" if not kept else "widened" if was is not None else "tightened"
         return
     yield from changed(bool(before - after), bool(after - before))
