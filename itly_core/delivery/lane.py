@@ -63,6 +63,7 @@ class Lane:
         self._is_final = True
         self._is_hurried = False
         self._gave_up = False  # there is no time left to try again
+        self._is_abandoned = False
         self._requests: deque[Callable[[], None]] = deque()
 
     def poke(self) -> None:
@@ -97,12 +98,17 @@ class Lane:
         self._stops_at_s = deadline_s
         self._wakeup.set()
 
+    def abandon(self) -> None:
+        """In the child of a fork: what it has is the parent's. Threads do not survive a fork, but greenlets do."""
+        self._is_abandoned = True
+
     def run(self) -> None:
         """The thread: work while something is due, wait while nothing is."""
-        while self._stops_at_s is None:
+        while self._stops_at_s is None and not self._is_abandoned:
             if not self._work_guarded():
                 self._wakeup.wait(self._source.due_s(self._batch.now))
-        self.finish()
+        if not self._is_abandoned:
+            self.finish()
 
     def finish(self) -> None:
         """Work until nothing is left to try or the time given to `stop` is up; then let go of the sender."""
@@ -137,11 +143,13 @@ class Lane:
                 for group in self._groups(items):
                     self._deliver(group)
             finally:
-                # What has no verdict was not finally refused by anyone: it waits, whatever happened.
-                settled += [(item.entry, item.verdict or Parked(0.0, is_failure=False)) for item in items]
-                self._source.settle(settled)
-                self._on_settled()
-            self._tell(items, settled)
+                if not self._is_abandoned:
+                    # What has no verdict was not finally refused by anyone: it waits, whatever happened.
+                    settled += [(item.entry, item.verdict or Parked(0.0, is_failure=False)) for item in items]
+                    self._source.settle(settled)
+                    self._on_settled()
+            if not self._is_abandoned:
+                self._tell(items, settled)
             return bool(entries)
 
     def _read(self, entries: Sequence[Entry]) -> tuple[list[Item], list[tuple[Entry, Verdict]]]:
@@ -308,6 +316,8 @@ class Lane:
         """Wait; False: the lane ends before that. is_ours: `hurry` ends the wait, and a lane that ends cuts it short."""
         until_s = time.monotonic() + seconds
         while (left_s := until_s - time.monotonic()) > 0:
+            if self._is_abandoned:
+                return False
             if self._stops_at_s is not None and (self._source.is_durable or until_s > self._stops_at_s):
                 rest_s = self._stops_at_s - time.monotonic()
                 if self._source.is_durable or not is_ours or rest_s < SHORTEST_PAUSE_S:
@@ -322,7 +332,9 @@ class Lane:
         return True
 
     def _is_late(self) -> bool:
-        return self._stops_at_s is not None and (self._gave_up or time.monotonic() >= self._stops_at_s)
+        if self._stops_at_s is None:
+            return self._is_abandoned
+        return self._gave_up or time.monotonic() >= self._stops_at_s
 
     def _oldest_ms(self) -> float:
         """Calls accepted before that are too old to be sent."""

@@ -243,6 +243,7 @@ class MemoryDelivery:
 
     def after_fork(self) -> None:
         if self._pid != os.getpid():
+            self._lanes.abandon()
             self._build()
 
     def at_exit(self) -> None:

@@ -147,6 +147,11 @@ class Lanes:
                 thread.join(max(0.0, deadline_s - time.monotonic()))
         return not self.is_running
 
+    def abandon(self) -> None:
+        """See `Lane.abandon`."""
+        for lane in self.lanes:
+            lane.abandon()
+
     def drain(self, timeout_s: float) -> None:
         """After `stop`: deliver in the calling thread what came since. All calls of this together take no longer than
         that: exit handlers that make a call each must not wait for a dead vendor each."""

@@ -347,6 +347,7 @@ class SpoolDelivery:
             self._writer.abandon()
             self._role.give_up()
             if self._shipper is not None:
+                self._shipper.lanes.abandon()
                 self._shipper.state.abandon()
             self._build()
 
@@ -385,7 +386,8 @@ class SpoolDelivery:
 
     def _keep(self) -> None:
         """The thread that looks after this process's file, and takes over when nobody ships."""
-        while not self._ends.is_set():
+        ends = self._ends
+        while not ends.is_set() and ends is self._ends:  # a greenlet survives a fork, and must not go on in the child
             for chore in (self._tend_writer, self._tend_role):
                 try:
                     chore()

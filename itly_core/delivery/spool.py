@@ -526,7 +526,7 @@ class SpoolSource:
         self._is_urgent = True
 
     def keep_to(self, files: Collection[str]) -> None:
-        """Take from no other file any more: an ending process leaves to the next what others go on writing."""
+        """Take from no other file that is still written to: an ending process leaves those to the next."""
         self._only = files
 
     def look_for_parked(self) -> None:
@@ -564,7 +564,7 @@ class SpoolSource:
         else:
             for file in self._files.now(0):
                 offset = self.cursor(file.name)
-                if offset < file.size and (self._only is None or file.name in self._only):
+                if offset < file.size and self._is_ours(file.name):
                     found = self._read(file, offset, max_calls - len(taken), max_bytes)
                     taken += found
                     max_bytes -= sum(len(entry.line) for entry in found)
@@ -606,6 +606,9 @@ class SpoolSource:
 
     def release(self) -> None:
         """What is left stays in the spool."""
+
+    def _is_ours(self, file: str) -> bool:
+        return self._only is None or file in self._only or self._files.is_complete(file)
 
     def _read(self, file: SpoolFile, offset: int, max_calls: int, max_bytes: int) -> list[Entry]:
         """Complete lines from there on."""

@@ -19,15 +19,23 @@ class Wakeup:
     """
 
     def __init__(self) -> None:
-        self._tokens: queue.SimpleQueue[None] = queue.SimpleQueue()
+        # Made by who waits: gevent may replace threads and queues between the making of this and the first call.
+        self._tokens: queue.SimpleQueue[None] | None = None
+        self._is_early = False
 
     def set(self) -> None:
         """Never blocks."""
-        if self._tokens.empty():
+        if self._tokens is None:
+            self._is_early = True
+        if self._tokens is not None and self._tokens.empty():
             self._tokens.put(None)
 
     def wait(self, timeout_s: float | None) -> None:
         """Until it is set, which is used up by that, or the time is over."""
+        if self._tokens is None:
+            self._tokens = queue.SimpleQueue()
+            if self._is_early:
+                return
         try:
             self._tokens.get(timeout=timeout_s)
         except queue.Empty:
