@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from .checks import TAG, check_deployment, check_middleware, check_package, check_settings
 from .integration import Integration
 from .missing import explain_missing_package
+from .usage import USAGE_TAG, check_usage
 
 
 class ItlyConfig(AppConfig):
@@ -31,6 +32,7 @@ class ItlyConfig(AppConfig):
         for check in (check_settings, check_package, check_middleware):
             checks.register(check, TAG)
         checks.register(check_deployment, TAG, deploy=True)
+        checks.register(check_usage, USAGE_TAG, deploy=True)
         request_finished.connect(self._request_finished, dispatch_uid=f"{self.label}.request_finished", weak=False)
         setting_changed.connect(self._setting_changed, dispatch_uid=f"{self.label}.setting_changed", weak=False)
         user_logged_in.connect(self._signed_in, dispatch_uid=f"{self.label}.signed_in", weak=False)

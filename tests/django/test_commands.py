@@ -48,6 +48,19 @@ def test_scenario_51_pull_repairs_a_package_that_cannot_be_imported(project: Pat
     assert pull(project, "python", "--check").returncode == 0
 
 
+def test_events_that_no_code_sends_are_a_warning_when_deploying(project: Path) -> None:
+    def check(*options: str) -> str:
+        arguments = ("check", *options, "--tag", "itly_usage")
+        return manage(*arguments, cwd=project, settings=NEW, SITE_URLS="new_urls").stderr
+
+    assert "W010" not in check("--deploy")  # nothing is pulled yet, which other checks say
+    pull(project, "python")
+    assert "(itly.W010) No code sends 'Seen', which the tracking plan has." in check("--deploy")
+    assert "W010" not in check()
+    (project / "views.py").write_text("import new_events\n\ndef view(request):\n    new_events.seen(where='x')\n")
+    assert "W010" not in check("--deploy")
+
+
 def test_pull_has_the_exit_codes_of_all_spellings(project: Path) -> None:
     assert pull(project, "python", "--check").returncode == 4
     assert pull(project, "pyhton").returncode == 2
