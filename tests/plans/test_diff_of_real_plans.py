@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -130,10 +130,20 @@ def own_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]
         yield "tightened" if new.get("additionalProperties") is False else "widened"
 
 
-def names(lines: Iterator[Line] | list[Line]) -> set[tuple[Any, str]]:
+def names(lines: Iterable[Line]) -> set[tuple[Any, str]]:
     """What the comparison says of a schema, as the oracle does."""
     about_python = ("argument", "function", "class")
-    return {(line.path, line.change) for line in lines if line.change != "text" and line.rule not in about_python}
+    return taken_together(
+        (line.path, line.change) for line in lines if line.change != "text" and line.rule not in about_python
+    )
+
+
+def taken_together(changes: Iterable[tuple[Any, str]]) -> set[tuple[Any, str]]:
+    """What is widened by one rule and tightened by another is changed."""
+    found = set(changes)
+    both = {path for path, change in found if {(path, "widened"), (path, "tightened")} <= found or change == "changed"}
+    kept = {(path, change) for path, change in found if path not in both or change not in ("widened", "tightened")}
+    return kept | {(path, "changed") for path in both}
 
 
 def of_section(found: Diff, kind: str, name: str) -> list[Line]:
@@ -164,7 +174,7 @@ def disagreements(old: Plan, new: Plan, count: int) -> Iterator[str]:
     for kind, name, before, after in pairs(old, new):
         lines = of_section(found, kind, name)
         if is_plain(before.schema) and is_plain(after.schema):
-            oracle = set(expected(before.schema, after.schema))
+            oracle = taken_together(expected(before.schema, after.schema))
             if names(lines) != oracle:
                 yield f"{name or kind}: says {names(lines) - oracle} too much and {oracle - names(lines)} not"
         yield from (f"{name or kind}: {text}" for text in misjudged(lines, before, after, count))
