@@ -28,5 +28,5 @@ def check_usage(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         return []
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     text = f"No code sends {', '.join(map(repr, names[:SHOWN]))}{more}, which the tracking plan has."
-    hint = "See what is sent where: python manage.py itly_status. Or mark them as planned or deprecated in the plan."
+    hint = "See what is sent where: python manage.py itly_status. Or mark them as drafts in the plan."
     return [Warning(text, hint=hint, id="itly.W010")]

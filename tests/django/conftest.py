@@ -147,26 +147,29 @@ def to_sink(sink: LocalSink, **settings: Any) -> dict[str, Any]:
 @pytest.fixture
 def serve(site_dir: Path, sink: LocalSink) -> Callable[..., Any]:
     """Starts the site in a server that sends to `sink`: `with serve("gunicorn", "--workers", "2") as server`."""
+    return lambda *arguments, **named: serving(site_dir, sink, *arguments, **named)
 
-    @contextmanager
-    def serving(kind: str, *options: str, env: Mapping[str, str] | None = None, **settings: Any) -> Iterator[Server]:
-        if kind == "gunicorn":
-            where = ["--bind", "127.0.0.1:0", "--no-control-socket", "--graceful-timeout", "5"]
-            command = ["gunicorn", *where, *options, "tests.django_site.wsgi:application"]
-        elif kind == "uwsgi":
-            program = shutil.which("uwsgi", path=str(Path(sys.executable).parent))
-            if program is None:
-                pytest.skip("needs uWSGI")
-            where = ["--http-socket", "127.0.0.1:0", "--master", "--die-on-term", "--listen", "64"]
-            command = [program, *where, *options, "--module", "tests.django_site.wsgi:application"]
-        elif kind == "daphne":
-            command = ["daphne", "-b", "127.0.0.1", "-p", "0", *options, "tests.django_site.consumers:application"]
-        else:
-            where = ["--port", "0", "--lifespan", "off", "--no-access-log"]
-            command = ["uvicorn", *where, *options, "tests.django_site.asgi:application"]
-        given = environment(site_dir, to_sink(sink, **settings), **(env or {}))
-        names = ("PYTHONPATH", "SITE_DIR", "SITE_ITLY", "DJANGO_SETTINGS_MODULE", *(env or {}))
-        with Server(command, cwd=site_dir, env={name: given[name] for name in names}) as server:
-            yield server
 
-    return serving
+@contextmanager
+def serving(
+    site_dir: Path, sink: LocalSink, kind: str, *options: str, env: Mapping[str, str] | None = None, **settings: Any
+) -> Iterator[Server]:
+    """kind: gunicorn, uvicorn, daphne or uwsgi. settings: of ITLY, laid over those that send to the sink."""
+    if kind == "gunicorn":
+        where = ["--bind", "127.0.0.1:0", "--no-control-socket", "--graceful-timeout", "5"]
+        command = ["gunicorn", *where, *options, "tests.django_site.wsgi:application"]
+    elif kind == "uwsgi":
+        program = shutil.which("uwsgi", path=str(Path(sys.executable).parent))
+        if program is None:
+            pytest.skip("needs uWSGI")
+        where = ["--http-socket", "127.0.0.1:0", "--master", "--die-on-term", "--listen", "64"]
+        command = [program, *where, *options, "--module", "tests.django_site.wsgi:application"]
+    elif kind == "daphne":
+        command = ["daphne", "-b", "127.0.0.1", "-p", "0", *options, "tests.django_site.consumers:application"]
+    else:
+        where = ["--port", "0", "--lifespan", "off", "--no-access-log"]
+        command = ["uvicorn", *where, *options, "tests.django_site.asgi:application"]
+    given = environment(site_dir, to_sink(sink, **settings), **(env or {}))
+    names = ("PYTHONPATH", "SITE_DIR", "SITE_ITLY", "DJANGO_SETTINGS_MODULE", *(env or {}))
+    with Server(command, cwd=site_dir, env={name: given[name] for name in names}) as server:
+        yield server
