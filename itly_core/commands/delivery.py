@@ -41,8 +41,8 @@ def worker(project_of: ProjectOf, once: bool, timeout: float | None, output: str
     ends. SIGTERM and SIGINT end it after the requests in hand; a second one ends it at once. Nothing is lost either way.
 
     Exits 0 when it was told to end, or shipped everything with --once; 1 when --once leaves something behind because a
-    destination refuses its key, asks for patience, or the time is up, or when the spool is deleted under way; 2 when another worker is at work or the settings are
-    wrong.
+    destination refuses its key, fails for a minute, asks for patience, or the time is up, or when the spool is deleted under
+    way; 2 when another worker is at work or the settings are wrong.
     """
     project = project_of()
     options = project.options()
@@ -223,6 +223,8 @@ def _how_it_ended(report: Report, once: bool) -> Iterator[str]:
             for name, account in report.accounts.items():
                 if account.state == "held":
                     yield f"{name} is held: {account.reason}. Check its key and endpoint; every call is kept"
+                elif account.state == "failing":
+                    yield f"{name} takes nothing now: {account.reason}. Every call is kept, for the next time"
                 elif account.parked:
                     yield f"{name} wants {account.parked} calls later than --once waits; they are kept"
         case _:

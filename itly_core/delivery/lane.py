@@ -47,6 +47,7 @@ class Lane:
         self.name = name
         self.state = "ok"  # or "failing", "held": said once per change
         self.reason = ""  # why it is not "ok"
+        self.unwell_since_s: float | None = None  # monotonic: since when it is not "ok"
         self._source = source
         self._sender = sender
         self._log = log
@@ -290,14 +291,19 @@ class Lane:
         self._batch.taken()
         if self.state != "ok":
             self._log.info(f"{self.name}: delivering again")
-        self.state, self.reason, self._failures = "ok", "", 0
+        self.state, self.reason, self.unwell_since_s, self._failures = "ok", "", None, 0
+
+    def _is_unwell(self, state: str, reason: str) -> None:
+        self.state, self.reason = state, reason
+        if self.unwell_since_s is None:
+            self.unwell_since_s = time.monotonic()
 
     def _failed(self, outcome: Retry) -> bool:
         """Wait as long as it takes; False: there is no time left to wait."""
         self._failures += 1
         if self.state != "failing":
             self._log.warn(f"{self.name}: {outcome.reason}; calls are kept and tried again")
-        self.state, self.reason = "failing", outcome.reason
+        self._is_unwell("failing", outcome.reason)
         self._signal(signals.batch_failed, reason=outcome.reason)
         if outcome.throttled:
             self._batch.throttled()
@@ -308,7 +314,7 @@ class Lane:
         self._failures += 1
         if self.state != "held":
             self._log.error(f"{self.name}: held: {outcome.reason}. Check its key and endpoint; every call is kept")
-        self.state, self.reason = "held", outcome.reason
+        self._is_unwell("held", outcome.reason)
         self._signal(signals.batch_failed, reason=outcome.reason)
         return self._pause(self._patience.hold_s(self._failures), is_ours=False)
 

@@ -28,7 +28,7 @@ from .state import State
 TICK_S = 0.1  # how often the worker looks whether there is something to do beside the lanes' work
 HANDOVER_TICK_S = 0.02  # how often it tries to get the role
 LOOKS = 10  # tries for the worker's lock: another process that only looks whether it is taken holds it for an instant
-PATIENCE_S = 60.0  # `once` waits for a call that the vendor wants later, but not longer than this
+PATIENCE_S = 60.0  # `once` waits for a vendor that fails or wants a call later, but not longer than this
 GRACE_S = 2.0  # for what follows a request's own timeout when the worker ends
 
 
@@ -104,12 +104,17 @@ class Worker:
         self._orders.put(None)
 
     def run(
-        self, *, once: bool = False, timeout_s: float | None = None, watch: Watch = lambda progress: None
+        self,
+        *,
+        once: bool = False,
+        patience_s: float = PATIENCE_S,
+        timeout_s: float | None = None,
+        watch: Watch = lambda progress: None,
     ) -> Report:
         """Ship until told to end. SIGTERM and SIGINT tell it, where this is the main thread.
 
-        once: only until everything that was in the spool at the beginning is settled, or cannot be now.
-        timeout_s: end by then. watch: is told several times a second how far it is.
+        once: only until everything that was in the spool at the beginning is settled, or cannot be now; a vendor that
+        fails gets `patience_s`. timeout_s: end by then. watch: is told several times a second how far it is.
 
         Raises:
             NewerState: the spool was written by a later version.
@@ -126,7 +131,7 @@ class Worker:
             if end is not None:
                 return Report(end=end)
             undo.callback(self._role.give_up)
-            return self._ship(once, watch)
+            return self._ship(patience_s if once else None, watch)
 
     # Living: an adapter may fork
 
@@ -170,7 +175,7 @@ class Worker:
                 self._log.info(f"process {self._role.holder() or '?'} ships; waiting until it has finished its request")
         return None
 
-    def _ship(self, once: bool, watch: Watch) -> Report:
+    def _ship(self, patience_s: float | None, watch: Watch) -> Report:
         self._shipper = shipper = Shipper(
             self._directory, self._senders(), self._options, self._log, on_settled=lambda: None
         )
@@ -183,7 +188,7 @@ class Worker:
                 try:
                     shipper.tend()
                     watch(_progress(shipper, before))
-                    end = _outcome(shipper, wanted) if once else None
+                    end = None if patience_s is None else _outcome(shipper, wanted, patience_s)
                 except Exception as exc:  # noqa: BLE001  # the boundary: a full disk, say, passes
                     self._log.exception("worker: housekeeping stumbled and goes on", exc)
                 end = end or self._reason_to_end()
@@ -221,18 +226,18 @@ class Worker:
             self._log.warn("worker: a request is cut off; its calls are sent again, with the same ids")
 
 
-def _outcome(shipper: Shipper, wanted: Mapping[str, int]) -> End | None:
+def _outcome(shipper: Shipper, wanted: Mapping[str, int], patience_s: float) -> End | None:
     """What `once` has come to: everything wanted is settled, or what is left will not be without somebody's help.
 
     wanted: {file: bytes}.
     """
-    outlooks = {_outlook(shipper, lane, wanted) for lane in shipper.lanes.lanes}
+    outlooks = {_outlook(shipper, lane, wanted, patience_s) for lane in shipper.lanes.lanes}
     if None in outlooks:
         return None
     return End.STUCK if End.STUCK in outlooks else End.EMPTY
 
 
-def _outlook(shipper: Shipper, lane: Lane, wanted: Mapping[str, int]) -> End | None:
+def _outlook(shipper: Shipper, lane: Lane, wanted: Mapping[str, int], patience_s: float) -> End | None:
     """The same for one destination; it is hurried on the way."""
     source = shipper.sources[lane.name]
     source.hurry()
@@ -242,8 +247,10 @@ def _outlook(shipper: Shipper, lane: Lane, wanted: Mapping[str, int]) -> End | N
     due_s = shipper.state.next_due(lane.name)
     if is_through and due_s is None:
         return End.EMPTY
-    is_waiting_long = is_through and due_s is not None and due_s > time.time() + PATIENCE_S
-    return End.STUCK if lane.state == "held" or is_waiting_long else None
+    is_waiting_long = is_through and due_s is not None and due_s > time.time() + patience_s
+    since_s = lane.unwell_since_s
+    is_failing_long = since_s is not None and time.monotonic() - since_s > patience_s
+    return End.STUCK if lane.state == "held" or is_failing_long or is_waiting_long else None
 
 
 def _totals(state: State) -> Counter[tuple[str, str]]:

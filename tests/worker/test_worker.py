@@ -14,8 +14,12 @@ import time
 
 import pytest
 
+from itly_core.delivery import make_worker
 from itly_core.delivery.shipper import SHIPPER_LOCK, WORKER_LOCK, Role
 from itly_core.delivery.state import STATE_FILE
+from itly_core.delivery.worker import End
+from itly_core.log import Log
+from itly_core.project import project_from_pyproject
 from tests.worker.conftest import Process, Shop, environment, eventually, numbers
 
 HANDOVER_S = 1.0
@@ -233,6 +237,21 @@ def test_once_does_not_wait_for_a_destination_that_refuses_its_key(shop: Shop) -
     shop.sink.heal()
     assert shop.run("worker", "--once").returncode == 0
     assert numbers(shop.sink, "segment") == list(range(30))
+
+
+def test_once_does_not_wait_for_a_vendor_that_stays_down(shop: Shop) -> None:
+    shop.configure(
+        {"amplitude": shop.amplitude, "segment": {**shop.segment, "endpoint": "http://127.0.0.1:1/v1/batch"}}
+    )
+    shop.leave(30)
+    project = project_from_pyproject(shop.directory)
+    worker = make_worker(project.plan().info, project.options(), Log())
+
+    report = worker.run(once=True, patience_s=0.5)
+
+    assert report.end is End.STUCK
+    assert (report.accounts["amplitude"].delivered, report.accounts["amplitude"].state) == (30, "ok")
+    assert (report.accounts["segment"].delivered, report.accounts["segment"].state) == (0, "failing")
 
 
 def test_once_does_not_wait_for_calls_that_a_vendor_wants_much_later(shop: Shop) -> None:
