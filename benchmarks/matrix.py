@@ -86,7 +86,7 @@ def web_rows() -> Iterator[Row]:
         "uWSGI threads": (*UWSGI, "--threads", "4", "--lazy-apps"),
         "uWSGI fork hooks": (*UWSGI, "--py-call-uwsgi-fork-hooks"),
     }
-    quick = {("django", "gunicorn sync --preload"), ("flask", "gunicorn gevent"), ("flask", "uWSGI fork hooks")}
+    quick = {("django", "gunicorn sync --preload"), ("flask", "gunicorn gevent")}
     for framework in ("django", "flask"):
         for name, command in ways.items():
             is_quick = (framework, name) in quick

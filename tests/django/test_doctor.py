@@ -12,7 +12,6 @@ from django.test.utils import override_settings
 
 from sample_projects.local_sink import LocalSink
 from tests.django.conftest import SETTINGS, manage, to_sink
-from tests.servers import Server
 
 
 def said_of(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, list[dict[str, Any]]]:
@@ -85,14 +84,3 @@ def test_a_spool_where_nobody_put_it_and_commands_in_the_manner_of_django(
     assert "ITLY['SPOOL_DIR']" in findings["W016"]["hint"]
     assert "python manage.py itly_worker" in findings["W013"]["hint"]
     assert "cannot be reached" in findings["E012"]["message"]
-
-
-def test_it_finds_the_servers_of_the_site(serve: Any, site_dir: Path, sink: LocalSink) -> None:
-    with serve("gunicorn", "--workers", "2") as server:
-        assert isinstance(server, Server)
-        server.wait_for_lines("Booting worker", 2)
-        looked = manage("itly_doctor", cwd=site_dir, settings={**to_sink(sink), "SPOOL_DIR": "spool"})
-
-    assert looked.returncode == 1
-    assert "W011" in looked.stdout
-    assert "gunicorn (2)" in looked.stdout

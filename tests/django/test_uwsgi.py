@@ -22,7 +22,9 @@ def places(sink: LocalSink) -> list[str]:
     return sorted(event["event_properties"]["where"] for event in sink.events())
 
 
-@pytest.mark.parametrize("options", [FORKS_WELL, LOADS_LATE], ids=["fork hooks", "lazy apps"])
+@pytest.mark.parametrize(
+    "options", [FORKS_WELL, pytest.param(LOADS_LATE, marks=pytest.mark.torture)], ids=["fork hooks", "lazy apps"]
+)
 def test_scenario_1_5_every_uwsgi_worker_delivers(
     serve: Callable[..., Any], sink: LocalSink, options: tuple[str, ...]
 ) -> None:
@@ -52,7 +54,9 @@ def test_scenario_5_a_uwsgi_without_threads_says_so_once_and_the_spool_keeps_the
     assert places(sink) == ["0", "1", "2"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["stopped", "reloaded"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.torture)], ids=["stopped", "reloaded"]
+)
 def test_scenario_8_a_uwsgi_worker_told_to_end_delivers_what_it_accepted(
     serve: Callable[..., Any], sink: LocalSink, number: signal.Signals
 ) -> None:
@@ -66,6 +70,7 @@ def test_scenario_8_a_uwsgi_worker_told_to_end_delivers_what_it_accepted(
     assert places(sink) == ["last"]
 
 
+@pytest.mark.torture
 def test_scenario_22_visitors_are_not_mixed_up_between_greenlets(serve: Callable[..., Any], sink: LocalSink) -> None:
     with serve("gunicorn", "--worker-class", "gevent") as server:
         with ThreadPoolExecutor(20) as pool:
