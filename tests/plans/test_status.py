@@ -302,6 +302,12 @@ def test_a_name_that_may_be_something_else_is_not_called_unknown(scan: Scan) -> 
     assert said(scan("import itly\nif TESTING:\n    itly = Fake()\nitly.calls\n")) == []
 
 
+def test_a_package_that_may_be_missing_is_still_the_package(scan: Scan) -> None:
+    text = "try:\n    import itly\nexcept ImportError:\n    itly = None\nitly.calls\nitly.order_placed()\n"
+
+    assert [line[:15] for line in said(scan(text))] == ["app.py:5: unkno", "app.py:6: bad: "]
+
+
 GOOD_CALLS = [
     "itly.order_placed('u', total=1)",
     "itly.order_placed(total=1.5, currency='EUR', coupon=None, note=None, options=itly.EventOptions())",
@@ -427,6 +433,7 @@ def test_which_files_are_looked_into(scan: Scan, tmp_path: Path) -> None:
             "node_modules/app.py": text,
             "left/out.py": text,
             "itly/extra.py": text,
+            "itly/sub/extra.py": text,
         },
         excluded=("left/*",),
     )
