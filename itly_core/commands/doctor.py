@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
@@ -68,5 +69,5 @@ def as_text(found: Sequence[Finding]) -> Iterator[str]:
     for finding in found:
         yield f"{finding.severity:7}  {finding.id}  {' '.join(finding.message.split())}"
         yield f"               {' '.join(finding.hint.split())}"
-    errors = sum(finding.severity == "error" for finding in found)
-    yield f"{errors} errors, {len(found) - errors} warnings"
+    counts = Counter(finding.severity for finding in found)
+    yield ", ".join(f"{count} {severity}{'' if count == 1 else 's'}" for severity, count in counts.items())

@@ -199,6 +199,7 @@ def test_a_held_lane_and_dead_letters_most_severe_first(
     severities = [finding["severity"] for finding in said["findings"]]
     assert severities == sorted(severities)  # errors before warnings
     assert text.index("E011") < text.index("W012")
+    assert "1 error, " in text.splitlines()[-1]
     assert "key" not in text.replace("Check its key", "")
 
 
