@@ -119,6 +119,7 @@ def test_scenario_23_a_session_the_view_used_stays_used(app: flask.Flask) -> Non
     assert app.test_client().get("/both").headers["Vary"] == "Cookie"
 
 
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")  # of Flask-Login, on Python 3.12
 def test_a_remembered_user_is_found_without_being_loaded(app: flask.Flask) -> None:
     from flask_login import login_user
 
