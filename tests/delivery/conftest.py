@@ -28,7 +28,7 @@ from itly_core.options import (
 from sample_projects.local_sink import LocalSink
 
 QUICK = Patience(base_s=0.02, cap_s=0.1, hold_base_s=0.05, hold_cap_s=0.2)
-SOON_S = 30.0  # more than anything takes on a busy machine
+SOON_S = 60.0  # more than anything takes on a busy machine
 ID = {"amplitude": "insert_id", "segment": "messageId"}
 
 

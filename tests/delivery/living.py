@@ -153,6 +153,18 @@ def end_by_handled_sigterm() -> None:
     end_by_sigterm()
 
 
+def serve() -> None:
+    """Calls until it is told to end, as a server's worker is."""
+
+    def end(*_: object) -> None:
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    while True:
+        accept(1)
+        time.sleep(0.002)
+
+
 def end_by_os_exit() -> None:
     accept(200)
     os._exit(0)
@@ -349,6 +361,7 @@ WAYS: dict[str, Callable[[], None]] = {
     "keyboard": end_by_keyboard,
     "sigterm": end_by_sigterm,
     "sigterm-handled": end_by_handled_sigterm,
+    "serve": serve,
     "os._exit": end_by_os_exit,
     "os._exit-flushed": end_by_os_exit_after_flush,
     "threads": end_with_threads,

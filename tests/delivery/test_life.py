@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ import pytest
 
 from itly_core.options import DestinationsOptions
 from sample_projects.local_sink import LocalSink
-from tests.delivery.conftest import Running, Start, amplitude, arrived
+from tests.delivery.conftest import Running, Start, amplitude, arrived, eventually
 
 PROGRAM = Path(__file__).with_name("living.py")
 
@@ -24,19 +25,32 @@ class Life:
 
     def __init__(self, mode: str, spool: Path, url: str, way: str, **more: str) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "ITLY"))}
-        began_s = time.monotonic()
-        done = subprocess.run(
+        self._began_s = time.monotonic()
+        self._process = subprocess.Popen(
             [sys.executable, str(PROGRAM), mode, str(spool), url, way],
             env={**kept, "PYTHONPATH": str(PROGRAM.parents[2]), **more},
-            capture_output=True,
-            text=True,
-            timeout=100.0,
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        self.took_s = time.monotonic() - began_s
-        self.code = done.returncode
-        self.accepted = [line for line in done.stdout.splitlines() if len(line) == 36]
-        self.said = done.stderr
+        self.pid = self._process.pid
+
+    def tell(self, number: signal.Signals) -> float:
+        """Send it a signal; when (monotonic)."""
+        self._process.send_signal(number)
+        return time.monotonic()
+
+    def end(self) -> Life:
+        """Itself, when it has ended."""
+        try:
+            said, self.said = self._process.communicate(timeout=100.0)
+        finally:
+            self._process.kill()
+        self.took_s = time.monotonic() - self._began_s
+        self.code = self._process.returncode
+        self.accepted = [line for line in said.splitlines() if len(line) == 36]
+        return self
 
 
 def drain(start: Start, sink: LocalSink) -> Running:
@@ -45,6 +59,11 @@ def drain(start: Start, sink: LocalSink) -> Running:
     later.accept()
     assert later.flush()
     return later
+
+
+def wait_for_calls_of(running: list[Life], sink: LocalSink) -> None:
+    users = {f"user-{life.pid}" for life in running}
+    eventually(lambda: users <= {event["user_id"] for event in sink.events("amplitude")})
 
 
 def verdict(life: Life, found: Counter[str]) -> tuple[int, int]:
@@ -74,7 +93,7 @@ CLEAN = {
 @pytest.mark.parametrize(("way", "code"), CLEAN.items(), ids=CLEAN)
 def test_a_clean_end_delivers_everything(sink: LocalSink, mode: str, tmp_path: Path, way: str, code: int) -> None:
     """T14"""
-    life = Life(mode, tmp_path / "spool", sink.amplitude_url, way)
+    life = Life(mode, tmp_path / "spool", sink.amplitude_url, way).end()
 
     assert life.code == code, life.said
     assert life.accepted
@@ -89,7 +108,7 @@ def test_a_hard_end_costs_memory_and_not_the_spool(
     start: Start, sink: LocalSink, mode: str, tmp_path: Path, way: str
 ) -> None:
     """T14: nothing of ours runs at such an end; DESIGN promises no more of memory."""
-    life = Life(mode, tmp_path / "spool", sink.amplitude_url, way)
+    life = Life(mode, tmp_path / "spool", sink.amplitude_url, way).end()
 
     assert life.code == {"sigterm": -15, "os._exit": 0}[way]
     assert len(life.accepted) == 200
@@ -103,7 +122,7 @@ def test_daemon_threads_that_call_to_the_very_end_cost_no_traceback(
     start: Start, sink: LocalSink, mode: str, tmp_path: Path
 ) -> None:
     """T14"""
-    life = Life(mode, tmp_path / "spool", sink.amplitude_url, "daemons", SHUTDOWN_S="1")
+    life = Life(mode, tmp_path / "spool", sink.amplitude_url, "daemons", SHUTDOWN_S="1").end()
 
     assert life.code == 0, life.said
     assert life.said == ""
@@ -118,14 +137,46 @@ def test_a_vendor_that_is_down_does_not_keep_a_process_from_ending(
 ) -> None:
     """T14: within the timeout for all calls together; the spool keeps them."""
     sink.go_down()
-    life = Life(mode, tmp_path / "spool", sink.amplitude_url, way, SHUTDOWN_S="1")
+    life = Life(mode, tmp_path / "spool", sink.amplitude_url, way, SHUTDOWN_S="2").end()
 
     assert life.code == 0, life.said
-    assert life.took_s < 10.0  # one second, and the interpreter's own way on a busy machine
+    assert life.took_s < 25.0  # two seconds, and the interpreter's own way on a busy machine; not two for each call
     if mode == "spool":
         sink.go_up()
         drain(start, sink)
         assert verdict(life, arrived(sink)) == (0, 0)
+
+
+@pytest.mark.parametrize("cycles", [3, pytest.param(100, marks=[pytest.mark.torture, pytest.mark.timeout(1800)])])
+def test_workers_replaced_again_and_again_lose_nothing(
+    start: Start, sink: LocalSink, mode: str, tmp_path: Path, cycles: int
+) -> None:
+    """T13: each deploy tells the old ones to end while they are in the middle of calls."""
+    accepted: list[str] = []
+    slowest_s = 0.0
+    running = [Life(mode, tmp_path / "spool", sink.amplitude_url, "serve") for _ in range(2)]
+    for cycle in range(cycles):
+        wait_for_calls_of(running, sink)
+        old, running = running, []
+        if cycle < cycles - 1:
+            running = [Life(mode, tmp_path / "spool", sink.amplitude_url, "serve") for _ in range(2)]
+        for life in old:
+            told_s = life.tell(signal.SIGTERM)
+            life.end()
+            slowest_s = max(slowest_s, time.monotonic() - told_s)
+            assert (life.code, life.said) == (0, "")
+            accepted += life.accepted
+    if mode == "spool":
+        drain(start, sink)
+
+    found = arrived(sink)
+    lost = len(set(accepted) - set(found))
+    print(
+        f"accepted {len(accepted)}, lost {lost}, duplicated {found.total() - len(found)}, slowest end {slowest_s:.2f} s"
+    )
+    assert lost == 0
+    assert found.total() == len(found)
+    assert slowest_s < 15.0
 
 
 FORKS = [
@@ -146,7 +197,7 @@ def test_every_process_delivers_its_own_calls_and_no_other(
     start: Start, sink: LocalSink, mode: str, tmp_path: Path, way: str
 ) -> None:
     """T12: forks at any moment, whatever is locked then. Everything once, from children and parent."""
-    life = Life(mode, tmp_path / "spool", sink.amplitude_url, way)
+    life = Life(mode, tmp_path / "spool", sink.amplitude_url, way).end()
 
     assert life.code == 0, life.said
     assert life.said == ""
@@ -158,7 +209,7 @@ def test_every_process_delivers_its_own_calls_and_no_other(
 
 
 def test_calls_from_signal_handlers_do_not_lock_up(sink: LocalSink, mode: str, tmp_path: Path) -> None:
-    life = Life(mode, tmp_path / "spool", sink.amplitude_url, "signals")
+    life = Life(mode, tmp_path / "spool", sink.amplitude_url, "signals").end()
 
     assert life.code == 0, life.said
     assert len(life.accepted) > 10_000
@@ -169,7 +220,7 @@ def test_calls_from_signal_handlers_do_not_lock_up(sink: LocalSink, mode: str, t
 @pytest.mark.parametrize("way", ["gevent", "gevent-late", "gevent-fork"])
 def test_greenlets_instead_of_threads(sink: LocalSink, mode: str, tmp_path: Path, way: str) -> None:
     """T12"""
-    life = Life(mode, tmp_path / "spool", sink.amplitude_url, way)
+    life = Life(mode, tmp_path / "spool", sink.amplitude_url, way).end()
 
     assert life.code == 0, life.said
     assert verdict(life, arrived(sink)) == (0, 0)

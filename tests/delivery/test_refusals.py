@@ -100,6 +100,18 @@ def test_ten_poisoned_calls_cost_few_requests(start: Start, sink: LocalSink, mod
     assert not running.failures
 
 
+def test_forty_poisoned_calls_in_a_row_are_no_wrong_configuration(start: Start, sink: LocalSink, mode: str) -> None:
+    """T9: the rest of the batch is tried before that is believed."""
+    sink.script(match=lambda event: event["event_properties"]["n"] < 40, named=False)
+    running = start(mode)
+    running.accept(1000)
+
+    assert not running.flush()
+    balance = running.balance()
+    assert (balance["delivered"], balance["dead_by_reason"]) == (960, {"rejected": 40})
+    assert not running.failures
+
+
 def test_calls_that_the_vendor_names_are_dropped_and_no_other(start: Start, sink: LocalSink, mode: str) -> None:
     """T9: with indexes."""
     sink.script(match=lambda event: event["event_properties"]["n"] % 7 == 3)
