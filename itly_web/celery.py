@@ -9,6 +9,7 @@ Django or not: what a task calls is the same generated package.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from celery import signals  # type: ignore[import-untyped]
@@ -35,11 +36,11 @@ def _publish(headers: Any = None, **_: Any) -> None:
     found = carried.carry()
     if found is not None and isinstance(headers, dict):
         # Nested: what stands at the top does not survive a retry.
-        headers["headers"] = {**(headers.get("headers") or {}), carried.KEY: found}
+        headers["headers"] = {**_nested(headers.get("headers")), carried.KEY: found}
 
 
 def _begin(task: Any = None, **_: Any) -> None:
-    scope = carried.scope_of((getattr(task.request, "headers", None) or {}).get(carried.KEY))
+    scope = carried.scope_of(_nested(getattr(task.request, "headers", None)).get(carried.KEY))
     if scope is not None:
         setattr(task.request, _BOUND, (scope, bind(scope)))
 
@@ -54,3 +55,8 @@ def _end(task: Any = None, **_: Any) -> None:
 def _flush(**_: Any) -> None:
     """A child of the prefork pool leaves by `os._exit`: nothing that is registered for an exit runs."""
     carried.flush_all(SHUTDOWN_S)
+
+
+def _nested(headers: object) -> Mapping[str, Any]:
+    """The headers inside a message's, which may be anything."""
+    return headers if isinstance(headers, Mapping) else {}

@@ -164,9 +164,10 @@ def test_a_message_is_data_and_no_more_of_it_counts_than_ids_request_and_campaig
     ]
     for number, carried in enumerate(hostile):
         tasks.work_of.apply_async(("user-9", f"hostile {number}"), headers={"headers": {KEY: carried}})
+    tasks.work_of.apply_async(("user-9", f"hostile {len(hostile)}"), headers={"headers": "text"})
     sent = {KEY: {"user_id": "user-3", "request_id": "a\nb", "campaign": {"source": "s\x1b", "other": "x"}}}
     tasks.work.apply_async(("half good",), headers={"headers": sent})
-    events = arrived(worker_sink, *(f"hostile {number}" for number in range(len(hostile))))
+    events = arrived(worker_sink, *(f"hostile {number}" for number in range(len(hostile) + 1)))
     (half_good,) = arrived(worker_sink, "half good")
 
     assert {known_of(event) for event in events} == {NOTHING_ELSE}
