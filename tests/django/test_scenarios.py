@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import django
 import pytest
 import requests
 from django.core import checks
@@ -169,6 +170,19 @@ def test_scenario_37_an_error_page_of_atomic_requests_takes_its_calls_along(
         client.get("/seen/kept/")
 
         assert where(current_recorder()) == ["kept"]
+
+
+@pytest.mark.skipif(django.VERSION < (5, 0), reason="before 5.0 Django lets the view of a visitor who left go on")
+def test_scenario_33_35_a_visitor_who_hangs_up_in_mid_stream_takes_no_call_along(
+    serve: Callable[..., Any], sink: LocalSink
+) -> None:
+    with serve("uvicorn") as server:
+        with requests.get(f"{server.url}/async-endless-stream/", stream=True, timeout=10) as answer:
+            assert next(answer.iter_content(5)) == b"more "
+        (event,) = sink.wait_for(1)
+        assert requests.get(f"{server.url}/plain/", timeout=10).text == "plain"
+
+    assert event["event_properties"]["where"] == "waiting for its user"
 
 
 def test_scenario_37_after_the_commit_a_call_is_in_the_spool_at_once(tmp_path: Path, sink: LocalSink) -> None:

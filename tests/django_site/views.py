@@ -151,6 +151,17 @@ async def async_stream(request: HttpRequest) -> StreamingHttpResponse:
 
 
 @view
+async def async_endless_stream(request: HttpRequest) -> StreamingHttpResponse:
+    async def body() -> AsyncIterator[str]:
+        itly.seen(where="waiting for its user")
+        while True:
+            yield "more "
+            await asyncio.sleep(0.01)
+
+    return StreamingHttpResponse(body())
+
+
+@view
 def file(request: HttpRequest) -> FileResponse:
     itly.seen("user-1", where="file")
     return FileResponse(io.BytesIO(b"x" * 100_000), content_type="application/octet-stream")
