@@ -87,7 +87,7 @@ def statuses(project: Project, places: Sequence[Path] = (), excluded: Sequence[s
         PlanError: there is no package yet, or one cannot be read.
     """
     files, below = python_files(places or [project.base], excluded)
-    own = project.installed_path().absolute()
+    own = project.installed_path().resolve()
     here = [_Loaded.read(directory, _steps(directory)) for directory in below if directory != own]
     if (own / PLAN_FILE).is_file() or not here:
         here.insert(0, _Loaded.read(own, tuple(project.package.split("."))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import os
 import re
 import subprocess
 import sys
@@ -284,6 +285,7 @@ def test_what_is_deprecated_removed_or_unknown(scan: Scan) -> None:
         "itly.order_place(total=1)\n"
         "itly.track('u', itly.Event('Order Place', {}))\n"
         "def f(e: itly.OrderPlcaed): ...\n"
+        "def g(e: itly.OldOne): ...\n"
         "itly.load(itly.Options(environment=itly.Environment.PRODUCTION)); itly.flush(); itly.__file__; itly._package\n"
     )
 
@@ -442,10 +444,25 @@ def test_which_files_are_looked_into(scan: Scan, tmp_path: Path) -> None:
     assert status.files == 2
 
 
-def test_links_in_circles_end(scan: Scan, tmp_path: Path) -> None:
+def test_links_in_circles_end_and_pipes_are_not_read(scan: Scan, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "gone.py").symlink_to(tmp_path / "nowhere.py")
+    os.mkfifo(tmp_path / "pipe.py")
 
     assert used(scan("import itly\nitly.old_one()\n")) == {("app.py", 2)}
+
+
+def test_places_may_be_written_in_any_way(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(package, tmp_path / "real" / "shop" / "itly")
+    (tmp_path / "real" / "shop" / "__init__.py").write_text("")
+    (tmp_path / "real" / "shop" / "app.py").write_text("from . import itly\nitly.old_one()\n")
+    (tmp_path / "link").symlink_to(tmp_path / "real", target_is_directory=True)
+    monkeypatch.chdir(tmp_path / "real")
+
+    for base, place in (("link", "../link/shop"), ("real", "shop/../shop/app.py"), ("link/../link", "../link")):
+        project = Project(base=tmp_path / base, package="shop.itly")
+        (found,) = statuses(project, [Path(place)])
+        assert used(found) == {("shop/app.py", 2)}
 
 
 def test_a_place_may_be_a_file_and_must_be_there(scan: Scan, tmp_path: Path) -> None:

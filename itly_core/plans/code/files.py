@@ -16,7 +16,7 @@ NOT_OURS = frozenset({"__pycache__", "node_modules", "site-packages", "dist-pack
 
 
 def python_files(places: Sequence[Path], excluded: Sequence[str] = ()) -> tuple[list[Path], list[Path]]:
-    """The Python files at or below some places, and the generated packages there, absolute and sorted.
+    """The Python files at or below some places, and the generated packages there, resolved and sorted.
 
     Left out: what is hidden, virtual environments, installed packages, what git ignores, what matches a pattern in
     `excluded` (as `*/tests/*`, against the path), and the generated packages. A file that is named itself is taken.
@@ -27,7 +27,7 @@ def python_files(places: Sequence[Path], excluded: Sequence[str] = ()) -> tuple[
     files: set[Path] = set()
     packages: set[Path] = set()
     for place in places:
-        place = place.absolute()
+        place = place.resolve()
         if place.is_file():
             files.add(place)
         elif place.is_dir():
@@ -52,8 +52,9 @@ def _below(place: Path, ignored: frozenset[Path]) -> Iterator[Path]:
             continue
         directories[:] = [below for below in directories if _is_ours(folder / below) and folder / below not in ignored]
         for file in files:
-            if file.endswith(".py") and not file.startswith(".") and folder / file not in ignored:
-                yield folder / file
+            path = folder / file
+            if file.endswith(".py") and not file.startswith(".") and path not in ignored and path.is_file():
+                yield path
 
 
 def _is_ours(folder: Path) -> bool:
