@@ -20,7 +20,8 @@ from itly_core.plans.document import Plan, Section
 from itly_core.testing import recording
 from tests.codegen.plans import closed, imported, names_of, plan_of
 
-EXAMPLES = max(200, settings.default.max_examples)  # more with a profile: pytest --hypothesis-profile=thorough
+EXAMPLES, PARTS = 1000, 4  # in parts, so that several cores share them
+HOSTILE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 RUN = "__import__('builtins').CANARY.append(1)"
 SPICES = [
     RUN, f'"""\n{RUN}\n"""', f"'''\n{RUN}\n'''", f'\\"""\n{RUN}\n"""', f'"\n{RUN}\n', f"\n{RUN}\n", f"\r{RUN}\r",
@@ -108,11 +109,25 @@ def canary() -> Iterator[list[int]]:
     del builtins.CANARY  # type: ignore[attr-defined]
 
 
-@settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
-@given(plans())
-def test_a_hostile_plan_gives_a_harmless_package(plan: Plan) -> None:
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("part", range(PARTS))
+@settings(HOSTILE, max_examples=EXAMPLES // PARTS, database=None)
+@given(plan=plans())
+def test_a_hostile_plan_gives_a_harmless_package(part: int, plan: Plan) -> None:
+    gives_a_harmless_package(plan)
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(7200)
+@settings(HOSTILE, max_examples=20_000, database=None)
+@given(plan=plans())
+def test_thousands_of_hostile_plans_give_harmless_packages(plan: Plan) -> None:
+    gives_a_harmless_package(plan)
+
+
+def gives_a_harmless_package(plan: Plan) -> None:
+    """Its package imports and runs nothing of the plan's; what its functions and classes take arrives under the plan's own
+    keys, every key and no other."""
     with tempfile.TemporaryDirectory() as directory:
         package = imported(plan, Path(directory))
         document = package._package.plan

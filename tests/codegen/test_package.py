@@ -26,10 +26,12 @@ from itly_core import InvalidEvent
 from itly_core.codegen import compare, render, write
 from itly_core.errors import PlanError
 from itly_core.options import Options
+from itly_core.plans import load
 from itly_core.plans.document import Section
 from itly_core.testing import Recorder, recording
 from tests.codegen import regenerate
-from tests.codegen.plans import ROOT, closed, event, imported, imported_from, plan_of
+from tests.codegen.plans import CORPUS, ROOT, closed, event, imported, imported_from, plan_of
+from tests.codegen.test_verdicts import corpus_files
 
 FILES = {"__init__.py", "__init__.pyi", "_plan.json", "py.typed", "requirements.txt"}
 
@@ -141,52 +143,112 @@ def test_a_deprecated_event_is_marked() -> None:
     assert stub.count('@_deprecated("A is deprecated in the tracking plan")') == 2
 
 
-HASH_SEEDS = """
-import locale, os, sys
-from itly_core.codegen import render
+RENDER = """
+import hashlib, json, sys
+from pathlib import Path
+from itly_core.catalogue import page
+from itly_core.codegen import render, write
 from itly_core.plans import load
-import hashlib
-files = render(load(sys.argv[1]))
-print(hashlib.sha256(b"".join(files[name] for name in sorted(files))).hexdigest())
+for number, file in enumerate(sys.argv[2:]):
+    plan = load(file)
+    package = Path(sys.argv[1]) / str(number)
+    write(render(plan), package)
+    written = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(package.iterdir())}
+    print(json.dumps([file, written, hashlib.sha256(page(plan)).hexdigest()]))
 """
+SAMPLES = sorted(ROOT.glob("sample_projects/*/tracking-plan.yaml"))
 
 
-def pythons() -> Iterator[Path]:
-    """This Python, and every other one on this machine that could generate, or is named in ITLY_TEST_PYTHONS."""
-    yield Path(sys.executable)
+def pythons() -> list[Path]:
+    """This Python, and every other one here that can generate: named in ITLY_TEST_PYTHONS, or made by `make compat`."""
     named = [Path(path) for path in os.environ.get("ITLY_TEST_PYTHONS", "").split(os.pathsep) if path]
-    for python in named or sorted((Path.home() / ".pyenv" / "versions").glob("3.1[0-9]*/bin/python")):
-        can = subprocess.run([python, "-c", "import itly_core.codegen"], cwd=ROOT, capture_output=True, check=False)
-        if can.returncode == 0:
-            yield python
+    others = [*named, *sorted((ROOT / ".compat").glob("*/bin/python"))]
+    return [Path(sys.executable), *(python for python in others if _can_generate(python))]
 
 
-def test_the_bytes_are_the_same_everywhere() -> None:
-    answers = {}
-    for python in pythons():
-        for more in (
-            {"PYTHONHASHSEED": "1", "LC_ALL": "C"},
-            {"PYTHONHASHSEED": "2", "PYTHONUTF8": "1", "TZ": "Asia/Tokyo"},
-        ):
-            done = subprocess.run(
-                [python, "-c", HASH_SEEDS, str(regenerate.PLAN)],
-                cwd=ROOT,
-                env={**os.environ, **more},
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            answers[str(python), str(more)] = done.stdout
+def _can_generate(python: Path) -> bool:
+    command = [python, "-c", "import itly_core.catalogue"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
 
-    assert len({*answers.values()}) == 1, answers
+
+def rendered(python: Path, directory: Path, files: list[Path], **env: str) -> list[str]:
+    """What a process of its own makes of plan files, as hashes."""
+    done = subprocess.run(
+        [python, "-W", "error", "-c", RENDER, directory, *files],
+        cwd=ROOT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def in_every_way(python: Path, directory: Path, files: list[Path]) -> list[list[str]]:
+    return [
+        rendered(python, directory / "one", files, PYTHONHASHSEED="1", LC_ALL="C", PYTHONCOERCECLOCALE="0"),
+        rendered(python, directory / "two", files, PYTHONHASHSEED="2", PYTHONUTF8="1", TZ="Asia/Tokyo"),
+    ]
+
+
+def test_the_bytes_are_the_same_under_any_hash_seed_locale_and_python(tmp_path: Path) -> None:
+    files = [regenerate.PLAN, *SAMPLES]
+    ways = [
+        way for number, python in enumerate(pythons()) for way in in_every_way(python, tmp_path / str(number), files)
+    ]
+
+    assert len(ways[0]) == len(files)
+    assert all(way == ways[0] for way in ways)
+    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in regenerate.PACKAGE.glob("*.*")}
+    assert json.loads(ways[0][0])[1] == hashes
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real plans is not here")
+def test_the_bytes_of_real_plans_are_the_same_under_any_hash_seed_and_locale(tmp_path: Path) -> None:
+    one, two = in_every_way(Path(sys.executable), tmp_path, corpus_files()[::4])
+
+    assert [line for line, other in zip(one, two, strict=True) if line != other] == []
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real plans is not here")
+def test_the_bytes_of_real_plans_are_the_same_under_any_python(tmp_path: Path) -> None:
+    first, *others = [
+        way
+        for number, python in enumerate(pythons())
+        for way in in_every_way(python, tmp_path / str(number), corpus_files())
+    ]
+
+    for other in others:
+        assert [line for line, its in zip(first, other, strict=True) if line != its] == []
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"], ids=["Windows", "old Mac"])
+def test_the_line_ends_of_a_plan_file_make_no_difference(tmp_path: Path, end: str) -> None:
+    for file in (regenerate.PLAN, *SAMPLES):
+        text = file.read_text("utf-8")
+        copy = tmp_path / file.name
+        copy.write_bytes(text.replace("\n", end).encode())
+
+        assert render(load(copy)) == render(load(file))
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real plans is not here")
+@pytest.mark.parametrize("file", [file for file in corpus_files() if file.is_file()], ids=lambda file: file.stem)
+def test_the_line_ends_of_real_plans_make_no_difference(tmp_path: Path, file: Path) -> None:
+    copy = tmp_path / file.name
+    copy.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+
+    assert render(load(copy)) == render(load(file))
 
 
 def test_the_package_compiles_on_every_python() -> None:
-    for python in (Path.home() / ".pyenv" / "versions").glob("3.1[0-9]*/bin/python"):
-        code = (
-            "import sys; [compile(open(name, 'rb').read(), name, 'exec', dont_inherit=True) for name in sys.argv[1:]]"
-        )
-        names = [regenerate.PACKAGE / "__init__.py", regenerate.PACKAGE / "__init__.pyi"]
+    code = "import sys; [compile(open(name, 'rb').read(), name, 'exec', dont_inherit=True) for name in sys.argv[1:]]"
+    names = [regenerate.PACKAGE / "__init__.py", regenerate.PACKAGE / "__init__.pyi"]
+    installed = (Path.home() / ".pyenv" / "versions").glob("3.1[0-9]*/bin/python")
+    for python in (*pythons(), *installed):
         done = subprocess.run([python, "-W", "error", "-c", code, *names], capture_output=True, text=True, check=False)
 
         assert done.returncode == 0, done.stderr

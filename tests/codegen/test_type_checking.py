@@ -21,7 +21,7 @@ from itly_core.plans.document import Plan
 from tests.codegen import regenerate
 from tests.codegen.plans import CORPUS, ROOT, imported_from, recorded_names
 from tests.codegen.test_hostile_plans import plans
-from tests.codegen.test_verdicts import instances, reference
+from tests.codegen.test_verdicts import corpus_files, instances, reference
 
 USAGE = Path(__file__).parent / "usage.py"
 
@@ -61,10 +61,11 @@ def test_mypy_flags_wrong_calls_and_no_others(cache: Path) -> None:
 
 
 def corpus_plans() -> dict[str, Plan]:
-    """Package name -> plan, of every file that the plan providers of this version read."""
-    folders = [CORPUS / name for name in ("itly-bundles", "iglu-central", "cloudevents")]
-    files = [file for folder in folders for file in sorted(folder.glob("*.json"))]
-    return {f"corpus_{re.sub(r'[^a-z0-9]', '_', file.stem.lower())}": load(file) for file in files}
+    """Package name -> plan, of every file."""
+    return {
+        f"corpus_{re.sub(r'[^a-z0-9]', '_', f'{file.parent.name}_{file.stem}'.lower())}": load(file)
+        for file in corpus_files()
+    }
 
 
 def hostile_plans() -> dict[str, Plan]:
@@ -124,7 +125,7 @@ def test_packages_of_hostile_plans_are_strictly_typed(tmp_path: Path, cache: Pat
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real plans is not here")
 def test_packages_of_real_plans_are_strictly_typed_and_take_valid_calls(tmp_path: Path, cache: Path) -> None:
     chosen = corpus_plans()
-    assert len(chosen) > 30
+    assert len(chosen) == len(corpus_files()) > 50
 
     check_all(chosen, tmp_path, cache)
     calls = [line for name, plan in chosen.items() for line in valid_calls(name, plan, tmp_path / name)]

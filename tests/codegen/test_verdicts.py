@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,21 @@ ANYTHING = [
     False,
 ]
 ANYTHING += [None, [], ["a"], [1, 1], [{}], {}, {"a": 1}, {"": None}]
+TEXTS = [
+    "",
+    "a",
+    "ab",
+    "id-1",
+    "2026-01-10",
+    "2026-01-10T00:00:00Z",
+    "12",
+    "0.5",
+    "EUR",
+    "https://example.com/a",
+    "a@b.example",
+]
+TEXTS += ["123e4567-e89b-12d3-a456-426614174000", "127.0.0.1", "1-0-0", "1.2.0", "iglu:a/b/jsonschema/1-0-0", "x" * 30]
+TEXTS += ["f" * 32, "0" * 40, "a" * 64, "x" * 300]
 CALLS_AN_EVENT = 12
 
 
@@ -54,44 +71,64 @@ def reference(section: Section) -> Any:
 
 
 class Values:
-    """Values for a schema: mostly such as it takes, for the rest anything."""
+    """Values that a schema takes, mostly. surprise: how often a value is just anything instead."""
 
-    def __init__(self, root: Mapping[str, Any], seed: int) -> None:
+    def __init__(self, root: Mapping[str, Any], seed: int, surprise: float = 0.1) -> None:
         self.root = root
         self.random = random.Random(seed)
+        self.surprise = surprise
 
     def of(self, schema: Any, depth: int = 0) -> Any:
-        if not isinstance(schema, Mapping) or self.random.random() < 0.1 or depth > 4:
+        if not isinstance(schema, Mapping) or depth > 4 or self.random.random() < self.surprise:
             return self.random.choice(ANYTHING)
-        schema = self._followed(schema)
+        schema = self._chosen(self._followed(schema))
         if "const" in schema:
             return schema["const"]
         if isinstance(schema.get("enum"), list):
             return self.random.choice(schema["enum"])
-        for keyword in ("anyOf", "oneOf", "allOf"):
-            if schema.get(keyword):
-                return self.of(self.random.choice(schema[keyword]), depth + 1)
         kinds = schema.get("type", "object" if "properties" in schema else None)
         kind = self.random.choice(kinds) if isinstance(kinds, list) else kinds
         return self._of_kind(kind, schema, depth)
 
+    def broken(self, properties: Mapping[str, Any]) -> dict[str, Any]:
+        """The properties with one thing changed: one left out, one too many, or another value."""
+        name = self.random.choice([*properties, None])
+        rest = {key: value for key, value in properties.items() if key != name}
+        if name is None:
+            return {**rest, "not in the plan": 1}
+        return rest if self.random.random() < 0.5 else {**rest, name: self.random.choice(ANYTHING)}
+
+    def _chosen(self, schema: Mapping[str, Any], depth: int = 0) -> Mapping[str, Any]:
+        """The schema with one branch of each of its combinators, or all, laid over it."""
+        parts = [self._followed(part) for part in schema.get("allOf") or () if isinstance(part, Mapping)]
+        for keyword in ("anyOf", "oneOf"):
+            branch = self.random.choice(schema[keyword]) if schema.get(keyword) else {}
+            if isinstance(branch, Mapping) and depth < 3:
+                parts.append(self._chosen(self._followed(branch), depth + 1))
+        for part in parts:
+            both = {
+                "properties": {**schema.get("properties", {}), **part.get("properties", {})},
+                "required": [*schema.get("required", []), *part.get("required", [])],
+            }
+            schema = {**schema, **part, **{key: value for key, value in both.items() if value}}
+        return schema
+
     def _of_kind(self, kind: str | None, schema: Mapping[str, Any], depth: int) -> Any:
         if kind == "string":
-            shortest = schema.get("minLength", 0)
-            return self.random.choice(
-                ["a" * shortest, "b" * (shortest + 1), "2026-01-10", "x" * schema.get("maxLength", 7)]
-            )
+            return self.random.choice([text for text in TEXTS if _text_fits(text, schema)] or TEXTS)
         if kind in ("integer", "number"):
-            low = schema.get("minimum", -3)
-            return self.random.choice([low, low + 1, schema.get("maximum", 7), 0, 1.5 if kind == "number" else 2])
+            low, high = schema.get("minimum", -3), schema.get("maximum", 7)
+            numbers = [low, low + 1, high, 0, 1, 2, 1.5 if kind == "number" else 3]
+            return self.random.choice([number for number in numbers if low <= number <= high] or numbers)
         if kind == "array":
-            items = schema.get("items", {})
-            return [self.of(items, depth + 1) for _ in range(self.random.choice([0, 1, 1, 2]))]
+            items, fewest = schema.get("items", {}), schema.get("minItems", 0)
+            return [self.of(items, depth + 1) for _ in range(max(fewest, self.random.choice([0, 1, 1, 2])))]
         if kind == "object":
             required = schema.get("required", [])
+            listed = {**{name: {} for name in required}, **schema.get("properties", {})}
             return {
                 name: self.of(part, depth + 1)
-                for name, part in schema.get("properties", {}).items()
+                for name, part in listed.items()
                 if name in required or self.random.random() < 0.5
             }
         return {"boolean": True, "null": None}.get(str(kind), self.random.choice(ANYTHING))
@@ -108,12 +145,20 @@ class Values:
         return schema
 
 
+def _text_fits(text: str, schema: Mapping[str, Any]) -> bool:
+    return schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", len(text)) and bool(
+        re.search(schema.get("pattern", ""), text)
+    )
+
+
 def instances(section: Section, count: int, seed: int = 1) -> Iterator[dict[str, Any]]:
-    """Properties as a caller might give them, by wire name."""
-    values = Values(section.schema, seed)
-    for _ in range(count):
-        found = values.of({"type": "object", **section.schema})
-        yield found if isinstance(found, dict) else {}
+    """Properties as a caller might give them, by wire name: such as the plan takes, the same with one thing broken, and
+    wilder ones."""
+    usual, wild = Values(section.schema, seed, surprise=0), Values(section.schema, seed)
+    for number in range(count):
+        found = (wild if number % 4 == 3 else usual).of({"type": "object", **section.schema})
+        properties = found if isinstance(found, dict) else {}
+        yield usual.broken(properties) if number % 4 == 2 else properties
 
 
 def disagreements(plan: Plan, directory: Path, count: int = CALLS_AN_EVENT) -> Iterator[str]:
@@ -162,6 +207,28 @@ def test_packages_of_real_plans_answer_as_jsonschema_does(file: Path, tmp_path: 
     assert list(disagreements(load(file), tmp_path)) == []
 
 
+@pytest.mark.torture
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real plans is not here")
+@pytest.mark.parametrize("file", corpus_files(), ids=lambda file: file.stem)
+def test_packages_of_real_plans_answer_as_jsonschema_does_to_hundreds_of_calls(file: Path, tmp_path: Path) -> None:
+    assert list(disagreements(load(file), tmp_path, 300)) == []
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real plans is not here")
+def test_the_calls_of_real_plans_are_valid_and_invalid() -> None:
+    verdicts: dict[str, Counter[bool]] = {}
+    for file in corpus_files():
+        for event in load(file).events:
+            counted = verdicts.setdefault(file.stem, Counter())
+            counted.update(map(reference(event).is_valid, instances(event, CALLS_AN_EVENT)))
+
+    assert [name for name, counted in verdicts.items() if not counted[True]] == []
+    assert len([name for name, counted in verdicts.items() if not counted[False]]) < 4  # plans that take anything
+    assert sum(counted[True] for counted in verdicts.values()) > 3000
+    assert sum(counted[False] for counted in verdicts.values()) > 1000
+
+
 kinds = st.sampled_from(["string", "integer", "number", "boolean", "null", "array", "object"])
 leaves = st.one_of(
     st.builds(lambda kind: {"type": kind}, kinds),
@@ -194,11 +261,22 @@ def sections(draw: st.DrawFn) -> Section:
     return Section(name="E", schema=schema, user_id_property="user_id" if "user_id" in properties else None)
 
 
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
+ANY_PLAN = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+
+
+@settings(ANY_PLAN, max_examples=100)
 @given(section=sections())
 def test_packages_of_any_plan_answer_as_jsonschema_does(
     section: Section, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    assert list(disagreements(plan_of(section), tmp_path_factory.mktemp("plan"), 6)) == []
+    assert list(disagreements(plan_of(section), tmp_path_factory.mktemp("plan"), 8)) == []
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(3600)
+@settings(ANY_PLAN, max_examples=5000)
+@given(section=sections())
+def test_packages_of_thousands_of_plans_answer_as_jsonschema_does(
+    section: Section, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert list(disagreements(plan_of(section), tmp_path_factory.mktemp("plan"), 8)) == []
