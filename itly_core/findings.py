@@ -126,7 +126,7 @@ def _lane_findings(facts: SpoolFacts, words: Words) -> Iterator[Finding]:
         if row["dead"]:
             text = f"{name} refused {row['dead']} calls for good: they are dead letters."
             yield warning("W012", text, f"See why: {words.command('dlq')} list; then replay or purge them.")
-    if survey.shipper is None and any(row["queued"] for row in survey.destinations.values()):
+    if survey.shipper is None and any(row["queued"] or row["parked"] for row in survey.destinations.values()):
         text = f"Calls wait in {facts.directory}, and no process ships them."
         yield warning("W013", text, f"The next call of a running site does; or run {words.command('worker')}.")
     if survey.quarantined:

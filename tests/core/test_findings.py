@@ -76,6 +76,12 @@ def found_in(facts: SpoolFacts, *, is_development: bool = False) -> list[Finding
             "warning",
             "no process ships",
         ),
+        (
+            with_survey(shipper=None, destinations={"amplitude": {**ROW, "parked": 1, "oldest_age": 1.0}}),
+            "W013",
+            "warning",
+            "no process ships",
+        ),
         (with_survey(quarantined=2), "W013", "warning", "2 damaged lines"),
         (replace(GOOD, owner="root"), "W014", "warning", "belongs to root"),
         (replace(GOOD, mode=0o755), "W014", "warning", "755"),
