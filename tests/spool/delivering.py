@@ -108,6 +108,12 @@ def write(directory: Path, ids: Iterable[str]) -> list[Path]:
     return sorted(set(directory.glob("*.ndjson")) - before)
 
 
+def stored(directory: Path, message_id: str) -> bytes:
+    """A call as it stands in a file. directory: for the spool that it takes to find out."""
+    (file,) = write(directory, [message_id])
+    return file.read_bytes()
+
+
 def ship(directory: Path, *, said: Said | None = None, **adapters: Adapter) -> Counter[tuple[str, str]]:
     """Ship everything that is there, in this thread. {(destination, place): calls} of all that were ever settled."""
     log = Log(said or Said())
