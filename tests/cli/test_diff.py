@@ -172,7 +172,7 @@ def test_a_plan_in_another_format_is_compared(project: Path, run: Run) -> None:
 def test_an_address_is_asked(server: PlanServer, project: Path, run: Run) -> None:
     server.answers["/plan.json"] = send_json({"itly": 1, "plan": {"name": "Shop"}, "events": {"Signed In": {}}})
     url = f"{server.url}/plan.json"
-    code, out, _ = run("diff", url, "--format", "json")
+    code, out, _ = run("diff", f"{url}?key=secret", "--format", "json")
 
     assert (code, changes(out), json.loads(out)["old"]["where"]) == (0, ["context", "Order Placed"], url)
 
