@@ -42,7 +42,8 @@ compat-newest: WITH := 'django>=5.2' 'flask[async]>=3'
 compat-oldest compat-newest: compat-%:
 	@test -d .compat/$* || $(PYTHON) -m venv .compat/$*
 	@.compat/$*/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --editable '.[dev]' $(WITH)
-	@.compat/$*/bin/python -m pytest -q -n auto --dist worksteal tests/django tests/flask tests/web
+	@.compat/$*/bin/python -m pytest -q -n auto --dist worksteal tests/django tests/flask tests/web \
+		tests/codegen/test_package.py tests/codegen/test_names.py
 
 clean:
 	rm -rf $(VENV) .bench .compat build *.egg-info .mypy_cache .ruff_cache .hypothesis

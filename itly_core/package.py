@@ -43,6 +43,8 @@ def event_class(cls: str, module: str, function: Callable[..., None], name: str,
     def __init__(self: Event, /, **extra: Any) -> None:
         Event.__init__(self, name, given({wire: extra.pop(key, UNSET) for key, wire in properties}, extra))
 
+    itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    __init__.__signature__ = inspect.Signature([itself, *own, *rest])  # type: ignore[attr-defined]
     says = (function.__doc__ or "").partition("\n")[0]
     return type(
         cls,
@@ -52,7 +54,6 @@ def event_class(cls: str, module: str, function: Callable[..., None], name: str,
             "__doc__": f"{says}\n\nThe same as a call of `{function.__name__}`, as a value for `track`.",
             "__slots__": (),
             "__init__": __init__,
-            "__signature__": inspect.Signature([*own, *rest]),
         },
     )
 
