@@ -185,7 +185,7 @@ def _event_versions(old: Snapshot, new: Snapshot, lines: Iterable[Line]) -> Iter
         was, now = old.events.get(name), new.events.get(name)
         if was is not None and now is not None and (was.version or now.version):
             bump, schemaver = max(line.bump for line in mine), max(line.schemaver for line in mine)
-            yield advice(name, was.version, now.version, bump, schemaver)
+            yield advice(name, was.version, now.version, bump, schemaver, has_dots=new.has_schemaver)
 
 
 # --- what changed

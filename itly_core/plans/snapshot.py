@@ -38,7 +38,9 @@ class Entry:
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """A plan as it is compared. sections: by name, those that there are. where: what people call the place it
-    is from. owner: None where it is not known."""
+    is from. owner: None where it is not known. has_schemaver: the events' versions are those of Snowplow's registries,
+    `1-0-2`, though spelled `1.0.2`.
+    """
 
     name: str = ""
     version: str = ""
@@ -46,6 +48,7 @@ class Snapshot:
     formats: str = "warn"
     events: Mapping[str, Entry] = field(default_factory=dict)
     sections: Mapping[str, Entry] = field(default_factory=dict)
+    has_schemaver: bool = False
     where: str = ""
 
     @property
@@ -82,6 +85,7 @@ def of_package(document: Mapping[str, Any], where: str = "") -> Snapshot:
         formats=_text(document.get("formats")) or "warn",
         events={name: _entry(_map(given)) for name, given in _map(document.get("events")).items()},
         sections={name: _entry(_map(document[name])) for name in SECTIONS if document.get(name)},
+        has_schemaver=_map(document.get("origin")).get("provider") in ("iglu", "schemas"),
         where=where,
     )
 

@@ -52,8 +52,18 @@ class Advice:
     is_enough: bool | None = None
 
 
-def advice(event: str, old: str, new: str, bump: Bump, schemaver: SchemaVer = SchemaVer.NONE) -> Advice:
-    for form, dot, step in ((_SEMANTIC, ".", int(bump)), (_SCHEMAVER, "-", int(schemaver))):
+def advice(
+    event: str,
+    old: str,
+    new: str,
+    bump: Bump,
+    schemaver: SchemaVer = SchemaVer.NONE,
+    *,
+    has_dots: bool = False,
+) -> Advice:
+    """has_dots: a version with dots is a SchemaVer too, which its registry spells with dashes."""
+    with_dots = int(schemaver if has_dots else bump)
+    for form, dot, step in ((_SEMANTIC, ".", with_dots), (_SCHEMAVER, "-", int(schemaver))):
         was, now = form.match(old), form.match(new)
         if was is None:
             continue

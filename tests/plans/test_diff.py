@@ -439,6 +439,19 @@ def test_the_versions_of_the_plan_and_of_each_changed_event_are_looked_at() -> N
     assert found.is_too_low
 
 
+def test_versions_out_of_a_registry_are_raised_as_there() -> None:
+    registry = {"old": "1.0.2", "new": "1.0.3", "bump": MINOR, "schemaver": SchemaVer.ADDITION}
+
+    assert advice("A", **registry, has_dots=True).is_enough
+    assert advice("A", **registry).suggested == "1.1.0"
+    before, after = copy.deepcopy(package(SHOP)), package(SHOP)
+    after["events"][E]["schema"]["properties"]["more"] = TEXT
+    for one, version in ((before, "1.0.0"), (after, "1.0.1")):
+        one["events"][E]["version"] = version
+        one["origin"] = {"provider": "iglu"}
+    assert [found.is_enough for found in diff(of_package(before), of_package(after)).versions] == [False, True]
+
+
 SCHEMAVERS = {
     "addition": ({}, {"p": TEXT}),
     "revision": ({"p": TEXT}, {"p": MUST}),
