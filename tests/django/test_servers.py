@@ -86,7 +86,7 @@ def test_scenario_8_a_worker_told_to_stop_delivers_what_it_accepted(serve: Calla
 def test_scenario_13_no_byte_of_a_response_waits_for_a_vendor_that_stalls(
     serve: Callable[..., Any], sink: LocalSink, kind: str
 ) -> None:
-    sink.script(delay_s=3.0)
+    sink.script(delay_s=8.0)
     with serve(kind) as server:
         requests.get(f"{server.url}/plain/", timeout=10)
         seconds = [
@@ -94,7 +94,7 @@ def test_scenario_13_no_byte_of_a_response_waits_for_a_vendor_that_stalls(
             for path in ("/seen/1/", "/seen/2/", "/stream/", "/file/", "/boom/")
         ]
 
-    assert max(seconds) < 1.0
+    assert max(seconds) < 7.0
 
 
 def test_scenario_57_a_vendor_that_is_down_changes_no_response(serve: Callable[..., Any], sink: LocalSink) -> None:
@@ -107,23 +107,23 @@ def test_scenario_57_a_vendor_that_is_down_changes_no_response(serve: Callable[.
 
 @pytest.mark.parametrize("flush", ["after_response", "before_response"])
 def test_flush_waits_a_bounded_time(serve: Callable[..., Any], sink: LocalSink, flush: str) -> None:
-    with serve("gunicorn", FLUSH=flush, FLUSH_TIMEOUT=0.8) as server:
+    with serve("gunicorn", FLUSH=flush, FLUSH_TIMEOUT=3) as server:
         requests.get(f"{server.url}/seen/quick/", timeout=10)
         requests.get(f"{server.url}/plain/", timeout=10)  # the one worker is free again: the first flush is over
         assert sink.count() == 1
 
-        sink.script(delay_s=5.0)
+        sink.script(delay_s=12.0)
         first_byte, last_byte = times_of_bytes(server, "/seen/slow/")
 
-    assert last_byte < 3.0
-    assert (first_byte > 0.7) == (flush == "before_response")
+    assert last_byte < 9.0
+    assert (first_byte > 2.9) == (flush == "before_response")
 
 
 @pytest.mark.parametrize("kind", ["gunicorn", "uvicorn"])
 def test_scenario_11_12_a_serverless_host_gets_what_was_said_before_it_answers(
     serve: Callable[..., Any], sink: LocalSink, kind: str
 ) -> None:
-    with serve(kind, env={"K_SERVICE": "shop"}) as server:
+    with serve(kind, env={"K_SERVICE": "shop"}, FLUSH_TIMEOUT=8) as server:
         requests.get(f"{server.url}/seen/door/", timeout=10)
 
         assert sink.count() == 1

