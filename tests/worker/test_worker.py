@@ -278,7 +278,7 @@ def test_a_timeout_ends_the_wait_for_a_vendor_that_is_down(shop: Shop) -> None:
     began_s = time.monotonic()
     found = shop.json("worker", "--once", "--timeout", "1", code=1)
 
-    assert 1.0 < time.monotonic() - began_s < 5.0
+    assert 1.0 < time.monotonic() - began_s < 20.0
     assert found["ended"] == "time"
     assert found["destinations"]["amplitude"]["state"] == "failing"
     assert found["destinations"]["amplitude"]["pending_bytes"] > 0
