@@ -258,8 +258,9 @@ class Lane:
                 suspects, taken, requests = [], 0, 0
                 if not self._held(Hold(f"{outcome.reason}, for most of a batch")):
                     break
-        for item, reason in suspects:
-            item.verdict = Dead("rejected", reason)
+        if not todo or len(suspects) <= taken:  # else the search was broken off, and everything may be refused
+            for item, reason in suspects:
+                item.verdict = Dead("rejected", reason)
         if too_large and not any(isinstance(item.verdict, Dead) for item in group):
             # No single call was to blame: whatever refuses requests of that size will refuse the next one, too.
             self._max_bytes = min(self._max_bytes, max(1, min(too_large) // 2))

@@ -12,7 +12,7 @@ from itly_core.delivery.state import State
 from itly_core.log import Log
 from itly_core.options import DestinationsOptions
 from sample_projects.local_sink import LocalSink
-from tests.delivery.conftest import Start, arrived, segment, sizes
+from tests.delivery.conftest import SOON_S, Start, arrived, eventually, segment, sizes
 
 
 def test_a_request_too_large_is_split_until_each_part_fits(start: Start, sink: LocalSink, mode: str) -> None:
@@ -158,6 +158,20 @@ def test_most_of_a_batch_refused_is_held_and_what_is_left_of_it_dropped_once_it_
     assert not running.flush()
     assert arrived(sink) == dict.fromkeys([message_id for n, message_id in enumerate(ids) if n not in really], 1)
     assert running.balance()["dead_by_reason"] == {"rejected": 3}
+
+
+def test_a_search_that_is_broken_off_condemns_nobody(start: Start, sink: LocalSink, mode: str) -> None:
+    """T10: a deploy in the middle of it."""
+    sink.script(status=400, delay_s=0.02)
+    running = start(mode)
+    running.accept(1000)
+    assert not running.flush(0.0)
+    sink.wait_for_requests(25, SOON_S)
+    running.close(0.0)
+
+    eventually(lambda: running.balance()["in_flight"] == 0)
+    assert running.balance()["dead"] == 0
+    assert len(sink.requests) < 60
 
 
 def test_a_few_calls_refused_are_not_taken_for_a_wrong_configuration(start: Start, sink: LocalSink, mode: str) -> None:
