@@ -131,6 +131,7 @@ NAMES = {
     "a return": "import itly\ndef f():\n    return itly.order_placed(total=1)  # use\n",
     "a lambda": "import itly\nf = lambda u: itly.order_placed(u, total=1)  # use\n",
     "a class body": "import itly\nclass A:\n    f = itly.old_one  # use\n    f()  # use\n    def g(self):\n        return f()\n",
+    "a class body before it binds the name": "import itly\nclass A:\n    itly.old_one()  # use\n    itly = Other()\n    itly.old_one()\n",
     "a decorator and a default": "import itly\n@itly.old_one  # use\ndef f(g=itly.not_yet):  # use\n    g()\n",
     "an await, a yield, an f-string": (
         "import itly\nasync def f():\n    await g(itly.old_one)  # use\n    yield itly.not_yet  # use\n"

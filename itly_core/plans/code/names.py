@@ -209,14 +209,20 @@ class Code:
         return _UNKNOWN
 
     def _looked_up(self, name: str, scope: Scope, at: Position) -> frozenset[Value]:
+        found = _NOTHING
         where = scope
         is_later = False
         while True:
             is_seen = where is scope or where.kind != "class"  # what a class binds, its methods do not see
-            if is_seen and name in where.bindings:
-                return self._bound(where.bindings[name], at, is_later)
+            bindings = where.bindings.get(name, ()) if is_seen else ()
+            if where.kind == "class":  # a class that has not bound a name yet finds that of the module
+                bindings = [binding for binding in bindings if binding.position <= at]
+                found |= self._bound(bindings, at)
+                bindings = bindings if any(binding.is_certain for binding in bindings) else ()
+            if bindings:
+                return found | self._bound(bindings, at, is_later)
             if where.parent is None:
-                return self._from_stars(name, where)
+                return found | self._from_stars(name, where)
             is_later = is_later or where.runs_later
             where = where.module if is_seen and where.elsewhere.get(name) == "global" else where.parent
 
