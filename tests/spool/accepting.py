@@ -54,7 +54,7 @@ def main() -> None:
         accept(client, f"{first}-{done}")
         done += 1
     if ending == "flush":
-        sys.exit(0 if client.flush(60.0) else 1)
+        sys.exit(0 if client.flush(600.0) else 1)
     if ending == "fork":
         child = os.fork()
         for n in range(3):
@@ -62,7 +62,7 @@ def main() -> None:
         if not child:
             os._exit(0)  # no exit handler runs: what it accepted is in its file
         os.waitpid(child, 0)
-        sys.exit(0 if client.flush(60.0) else 1)
+        sys.exit(0 if client.flush(600.0) else 1)
     if ending == "idle-child":
         child = os.fork()
         if not child:

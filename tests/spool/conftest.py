@@ -44,7 +44,7 @@ class Accepting:
         self.process.kill()
         self.end()
 
-    def end(self, timeout_s: float = 90.0) -> int:
+    def end(self, timeout_s: float = 700.0) -> int:
         code = self.process.wait(timeout_s)
         self._reader.join(10.0)
         return code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import secrets
 import shutil
 import sqlite3
 import stat
@@ -95,14 +96,13 @@ def test_a_network_file_system(monkeypatch: pytest.MonkeyPatch) -> None:
     shared = Path("/dev/shm")
     if spool._file_system(shared) != "tmpfs":
         pytest.skip("/dev/shm is not what it is on most systems")
+    place = shared / f"itly-{secrets.token_hex(8)}"
     monkeypatch.setattr(spool, "NETWORK_FILE_SYSTEMS", ("nfs", "tmpfs"))  # the nearest to one that a test can have
 
-    check_memory_instead(
-        shared / "itly-test-spool", "is on a network file system (tmpfs), whose locks cannot be relied on"
-    )
+    check_memory_instead(place, "is on a network file system (tmpfs), whose locks cannot be relied on")
     with pytest.raises(SpoolError, match="set spool_dir to a local disk"):
-        examine(shared / "itly-test-spool" / "below", "Shop")
-    assert not (shared / "itly-test-spool").exists()
+        examine(place / "below", "Shop")
+    assert not place.exists()
 
 
 def test_a_file_system_is_found_behind_a_mount_point_with_a_space(tmp_path: Path) -> None:
@@ -243,11 +243,12 @@ def test_nobody_else_may_read_anything(tmp_path: Path) -> None:
     assert not wrong
 
 
+@pytest.mark.parametrize("content", ["precious", ""], ids=["full", "empty"])
 @pytest.mark.parametrize("name", [STATE_FILE, SHIPPER_LOCK, WORKER_LOCK, WAKE_FILE, ".lanes.json"])
-def test_a_symbolic_link_in_the_spool_leads_nowhere(tmp_path: Path, name: str) -> None:
+def test_a_symbolic_link_in_the_spool_leads_nowhere(tmp_path: Path, name: str, content: str) -> None:
     """Whoever may write to the directory cannot have us overwrite a file of ours elsewhere."""
     directory, victim = tmp_path / "spool", tmp_path / "victim"
-    victim.write_text("precious")
+    victim.write_text(content)
     write(directory, [])
     (directory / name).symlink_to(victim)
     adapter = Adapter()
@@ -262,7 +263,7 @@ def test_a_symbolic_link_in_the_spool_leads_nowhere(tmp_path: Path, name: str) -
     worker_role.give_up()
     delivery.shutdown(1.0)
 
-    assert victim.read_text() == "precious"
+    assert victim.read_text() == content
     assert (victim.stat().st_mtime_ns, victim.stat().st_mode) == (before.st_mtime_ns, before.st_mode)
     (directory / name).unlink()
     ship(directory, custom=adapter)
