@@ -169,6 +169,12 @@ def test_events_of_other_sources_are_looked_at_too_and_do_not_collide(found: Lin
     ]
 
 
+def test_names_of_different_sources_are_not_compared(found: Lint) -> None:
+    text = "{Trial Started: {description: x y, sources: [web]}, Trail Started: {description: x y, sources: [app]}}"
+
+    assert found(whole(f"events: {text}")) == []
+
+
 def test_a_removed_event_is_left_alone(found: Lint) -> None:
     assert found(whole("events: {A: {status: removed, properties: {a: {}}}}")) == []
 
@@ -197,6 +203,7 @@ def test_styles(case: str, good: list[str], bad: list[str], found: Lint) -> None
         ("Order Placed", "Order Played", True),
         ("Order Placed", "Order Paid", False),
         ("Step 1 Done", "Step 2 Done", False),
+        ("Order Abcdef", "Order Bzcdef", False),
         ("Seen", "Sees", False),
     ],
 )
