@@ -180,7 +180,8 @@ def diff(old: Snapshot, new: Snapshot) -> Diff:
 def _event_versions(old: Snapshot, new: Snapshot, lines: Iterable[Line]) -> Iterator[Advice]:
     of: dict[str, list[Line]] = {}
     for line in lines:
-        of.setdefault(line.name, []).append(line)
+        if line.kind == "event":
+            of.setdefault(line.name, []).append(line)
     for name, mine in of.items():
         was, now = old.events.get(name), new.events.get(name)
         if was is not None and now is not None and (was.version or now.version):
