@@ -435,11 +435,11 @@ print([item for item in gc.get_objects() if isinstance(item, Call)])
 def test_scenario_65_an_old_client_that_waits_for_the_end_waits_a_bounded_time(
     serve: Callable[..., Any], sink: LocalSink
 ) -> None:
-    sink.script(delay_s=8.0)
+    sink.script(delay_s=40.0)
     with serve("gunicorn", FLUSH="after_response") as server:  # FLUSH_TIMEOUT as it is by itself
-        connection = http.client.HTTPConnection("127.0.0.1", urlsplit(server.url).port or 0, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", urlsplit(server.url).port or 0, timeout=60)
         connection._http_vsn, connection._http_vsn_str = 10, "HTTP/1.0"  # type: ignore[attr-defined]
-        ended = threading.Timer(6.0, connection.close)
+        ended = threading.Timer(25.0, connection.close)
         ended.start()
         connection.request("GET", "/seen/old/")
         response = connection.getresponse()
