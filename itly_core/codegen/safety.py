@@ -13,6 +13,7 @@ import itertools
 import re
 from collections.abc import Mapping
 from enum import Enum
+from functools import cache
 from typing import Any, TypeVar
 
 from .names import PythonName
@@ -153,7 +154,10 @@ def _neutral(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {_neutral(key): _neutral(item) for key, item in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.replace(
-            value, **{field.name: _neutral(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        )
+        return type(value)(**{name: _neutral(getattr(value, name)) for name in _field_names(type(value))})
     return value
+
+
+@cache
+def _field_names(cls: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(cls))

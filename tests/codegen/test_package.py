@@ -20,10 +20,14 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import itly_core
 from itly_core import InvalidEvent
 from itly_core.codegen import compare, render, write
+from itly_core.codegen.render import plan_json
+from itly_core.codegen.safety import visible_json
 from itly_core.errors import PlanError
 from itly_core.options import Options
 from itly_core.plans import load
@@ -109,6 +113,22 @@ def test_the_plan_file_has_one_item_a_line_sorted() -> None:
     assert text.endswith("}\n")
     assert re.findall(r'^  "([AB])": \{$', text, re.MULTILINE) == ["A", "B"]
     assert '\n  "name": "Shop",\n  "source": "python",\n  "version": "1.0.0"\n' in text
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_the_plan_file_is_laid_out_as_the_standard_library_does(value: Any) -> None:
+    document = {"value": value}
+
+    laid_out = plan_json(document)
+
+    assert json.loads(laid_out) == document
+    expected = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False)
+    assert laid_out.decode() == f"{visible_json(expected)}\n"
 
 
 def test_the_hash_of_a_plan_follows_what_it_says_and_not_where_it_came_from() -> None:
