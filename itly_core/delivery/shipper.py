@@ -26,6 +26,7 @@ from .retry import PATIENCE, Patience
 from .sender import Sender
 from .spool import (
     POLL_S,
+    SpoolError,
     SpoolFiles,
     SpoolSource,
     SpoolWriter,
@@ -397,8 +398,11 @@ class SpoolDelivery:
 
     def _tend_writer(self) -> None:
         if not self.directory.is_dir():
-            self._log.error(f"spool: somebody deleted {self.directory}; it is made anew")
-            prepare(self.directory, self._project)
+            self._log.error_once(f"spool: somebody deleted {self.directory}; it is made anew")
+            try:
+                prepare(self.directory, self._project)
+            except SpoolError as exc:  # the writer finds that its file is gone, and refuses calls until it is mended
+                self._log.error_once(f"spool: {exc}")
         self._writer.tend(sum(file.size for file in list_files(self.directory)))
 
     def _tend_role(self) -> None:

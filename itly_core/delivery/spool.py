@@ -355,8 +355,8 @@ class SpoolWriter:
     def _disk_room(self) -> int:
         try:
             disk = os.statvfs(self._directory)
-        except OSError:
-            return 0
+        except OSError:  # the write will tell what is wrong
+            return self._max_bytes
         reserve = min(RESERVE * disk.f_blocks * disk.f_frsize, RESERVE_BYTES)
         return int(disk.f_bavail * disk.f_frsize - reserve)
 
@@ -386,7 +386,7 @@ def list_files(directory: Path) -> list[SpoolFile]:
     found = []
     try:
         entries = list(os.scandir(directory))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     for entry in entries:
         if entry.name.endswith(SUFFIX) and not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
@@ -411,9 +411,16 @@ class SpoolFiles:
     def now(self, max_age_s: float = POLL_S / 2) -> list[SpoolFile]:
         with self._lock:
             if time.monotonic() - self._seen_s >= max_age_s:
-                self._seen = [file for file in list_files(self.directory) if self._is_readable(file.name)]
+                self._seen = self._look()
                 self._seen_s = time.monotonic()
             return self._seen
+
+    def _look(self) -> list[SpoolFile]:
+        try:
+            return [file for file in list_files(self.directory) if self._is_readable(file.name)]
+        except OSError as exc:
+            self._log.error_once(f"spool: {self.directory} cannot be looked at ({exc}); the calls in it wait")
+            return []
 
     def _is_readable(self, name: str) -> bool:
         if os.access(self.directory / name, os.R_OK):
@@ -479,7 +486,7 @@ def is_unlocked(path: Path) -> bool:
     with no_fork:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return True
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
