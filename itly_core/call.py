@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -79,13 +80,24 @@ class Call:
         stored = self.__dict__.get("timestamp_ms")
         return stored if stored is not None else round(self.timestamp.timestamp() * 1000)
 
+    @property
+    def body_json(self) -> bytes | None:
+        """Properties or traits as they stand in the line the call was read from; None where nobody kept them."""
+        return self.__dict__.get("body_json")
+
     def __getattr__(self, name: str) -> Any:
-        # A call read from its line has no datetime until somebody wants one: most destinations send the number.
-        if name == "timestamp" and "timestamp_ms" in self.__dict__:
-            moment = _EPOCH + timedelta(milliseconds=self.__dict__["timestamp_ms"])
-            self.__dict__["timestamp"] = moment
-            return moment
-        raise AttributeError(name)
+        # What a call read from its line has, but nobody asked for yet. Most destinations send the number of the
+        # timestamp, and properties as they stand there: taking them apart would cost more than all the rest.
+        fields = self.__dict__
+        if name == "timestamp" and "timestamp_ms" in fields:
+            found: Any = _EPOCH + timedelta(milliseconds=fields["timestamp_ms"])
+        elif name in _BODIES:
+            body = fields.get("body_json") if name == body_field(self.kind) else None
+            found = orjson.loads(body) if body is not None else _EMPTY
+        else:
+            raise AttributeError(name)
+        fields[name] = found
+        return found
 
 
 _FIELDS = (
@@ -110,9 +122,12 @@ def decode_call(line: bytes) -> Call:
     """The call a line was made from.
 
     Raises:
-        ValueError: the line is torn or is no call.
+        ValueError: the line is torn, was changed, or is no call.
     """
-    record = orjson.loads(line)
+    if line.startswith(_SEAL):
+        _check_seal(line)
+    at = line.find(_BODY_BYTES)
+    record = orjson.loads(line) if at < 0 else _without_body(line, at)
     try:
         if record["kind"] not in _KINDS or type(record["timestamp_ms"]) is not int or not record["message_id"]:
             raise ValueError("not a call: kind, message id or timestamp is wrong")
@@ -127,13 +142,47 @@ def decode_call(line: bytes) -> Call:
     return call
 
 
+def sealed(line: bytes) -> bytes:
+    """The line with its CRC-32 as the first member, for a place where bytes may change."""
+    return b"%b%d,%b" % (_SEAL, zlib.crc32(memoryview(line)[1:-1]), line[1:])
+
+
+def _check_seal(line: bytes) -> None:
+    number, _, rest = line[len(_SEAL) :].partition(b",")
+    if b"%d" % zlib.crc32(rest.removesuffix(b"\n")) != number:
+        raise ValueError("the line is not what was written: its checksum is wrong")
+
+
+def _without_body(line: bytes, at: int) -> dict[str, Any]:
+    """The members of a line that says how long its last value is, that value as its bytes."""
+    end = line.rfind(b"}")
+    begins = at + len(_BODY_BYTES)
+    start = end - int(line[begins : line.index(b",", begins)])
+    if line[start : start + 1] != b"{" or not line[:start].endswith((b'"properties":', b'"traits":')):
+        raise ValueError("torn: its properties are not where it says")
+    record: dict[str, Any] = orjson.loads(line[:start] + b"0}")
+    record["body_json"] = line[start:end]
+    del record[body_field(record["kind"])]
+    return record
+
+
+def body_field(kind: Kind) -> Literal["properties", "traits"]:
+    """Where what was given for a call of that kind stands."""
+    return "traits" if kind in ("identify", "group") else "properties"
+
+
+_SEAL = b'{"crc":'
+# Ours is the first of these in a line: before it come only names and ids, and a quote within a text has a backslash.
+_BODY_BYTES = b',"body_bytes":'
+_BODIES = ("properties", "traits")
 _KINDS = frozenset(get_args(Kind))
 
 
 def thawed(call: Call) -> Call:
     """The same call, whose objects may be filled: for a hook that adds to them."""
-    for name in _OBJECTS:
-        call.__dict__.setdefault(name, {})
+    for name in (*_OBJECTS, *_BODIES):
+        if name not in call.__dict__:
+            call.__dict__[name] = getattr(call, name) or {}
     return call
 
 
@@ -146,9 +195,10 @@ class _Empty(dict[str, Any]):
     __setitem__ = __ior__ = setdefault = update = _refuse
 
 
-_OBJECTS = ("properties", "traits", "groups", "context", "destinations", "plan")
+_EMPTY = _Empty()
+_OBJECTS = ("groups", "context", "destinations", "plan")
 for _name in _OBJECTS:
-    setattr(Call, _name, _Empty())
+    setattr(Call, _name, _EMPTY)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 import orjson
 
 from . import signals
-from .call import EventOptions, Kind, MessageIds, decode_call, encode_call, thawed, timestamp_ms
+from .call import EventOptions, Kind, MessageIds, body_field, decode_call, encode_call, thawed, timestamp_ms
 from .encoding import FLAGS, coerce, dumps, dumps_plain, text
 from .errors import Closed, ConfigError, InvalidEvent, PlanError, Violation
 from .log import Log
@@ -325,7 +325,7 @@ class Client:
         parts = [
             section.head if section is not None else _head(kind, name),
             self._ids.make(born_ms),
-            b'","timestamp_ms":%d' % born_ms,
+            b'","timestamp_ms":%d,"body_bytes":%d' % (born_ms, len(body)),
         ]
         if user_id is not None:
             parts += (b',"user_id":', _json(user_id if type(user_id) is str else text(user_id)))
@@ -484,8 +484,7 @@ class Client:
 
 
 _BODY: dict[Kind, bytes] = {
-    kind: b',"traits":' if kind in ("identify", "group") else b',"properties":'
-    for kind in ("track", "identify", "group", "page", "alias")
+    kind: b',"%b":' % body_field(kind).encode() for kind in ("track", "identify", "group", "page", "alias")
 }
 
 

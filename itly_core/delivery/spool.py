@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from ..call import sealed
 from ..log import Log
 from .source import Dead, Delivered, Entry, Parked, Verdict
 from .state import Settlement, State
@@ -177,6 +178,7 @@ class SpoolWriter:
 
     def append(self, line: bytes) -> str | None:
         """Hand a line to the operating system; None when it is there, else why it is not."""
+        line = sealed(line)
         size = len(line)
         with self._lock:
             reason = None

@@ -19,6 +19,8 @@ from .base import (
     Key,
     Limits,
     answered_at_s,
+    body,
+    body_over,
     classify_status,
     encode,
     expects_json,
@@ -113,13 +115,13 @@ class Amplitude:
         if kind == "alias":
             return ()
         if kind == "track":
-            return (self._happened(call, call.name, call.properties),)
+            return (self._happened(call, call.name, {}),)
         if kind == "page":
             named = {"name": call.name, "category": call.category}
             given = {key: value for key, value in named.items() if value is not None}
-            return (self._happened(call, PAGE_EVENT, {**given, **call.properties}),)
+            return (self._happened(call, PAGE_EVENT, given),)
         if kind == "identify":
-            return (encode(self._operation(call, {"user_properties": {"$set": call.traits}})),)
+            return (encode(self._operation(call, {"user_properties": {"$set": body(call)}})),)
         return self._group(call)
 
     def request(self, pieces: Sequence[bytes], sent_at_ms: int) -> Request:
@@ -160,17 +162,17 @@ class Amplitude:
             event["plan"] = _plan(plan.get("source"), plan.get("version"), plan.get("event_version"))
         return event
 
-    def _happened(self, call: Call, event_type: str | None, properties: Mapping[str, Any]) -> bytes:
-        """An event of the user's, with the facts Amplitude has no field for beside its properties. A property wins."""
+    def _happened(self, call: Call, event_type: str | None, below: Mapping[str, Any]) -> bytes:
+        """An event of the user's. below: what stands beside its properties, as do the facts Amplitude has no field for; a
+        property of that name wins."""
         event = self._event(call, event_type)
-        event["event_properties"] = properties
         if call.groups:
             event["groups"] = call.groups
         if call.context:
             facts = _place(event, call.context)
-            inside = self.context_property
-            if facts and inside is not None and inside not in properties:
-                event["event_properties"] = {**properties, inside: facts}
+            if facts and self.context_property is not None:
+                below = {**below, self.context_property: facts}
+        event["event_properties"] = body_over(below, call) if below else body(call)
         if call.destinations:
             laid_over(event, own_fields(call, self.name))
         return encode(event)
@@ -196,7 +198,7 @@ class Amplitude:
             "insert_id": f"{joins['insert_id']}-group",  # two events of one id would be taken for one
             "library": SENDER,
             "groups": joins["groups"],
-            "group_properties": {"$set": call.traits},
+            "group_properties": {"$set": body(call)},
         }
         if call.user_id is None and call.anonymous_id is None:  # nobody to join it
             return (encode(describes),)

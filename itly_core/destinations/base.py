@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 
 import orjson
 
-from ..call import Call
+from ..call import Call, body_field
 from ..errors import ConfigError
 from ..wire import Bisect, Hold, Ok, Outcome, Reject, Request, Response, Retry, Split
 
@@ -143,6 +143,25 @@ def encode(value: Mapping[str, Any]) -> bytes:
     which costs more than this copy.
     """
     return memoryview(orjson.dumps(value)).tobytes()
+
+
+def body(call: Call) -> Any:
+    """Properties or traits, for `encode`: as they stand in the call's line, unless something is laid over them."""
+    given = call.body_json
+    if given is None or call.destinations:
+        return getattr(call, body_field(call.kind))
+    return orjson.Fragment(given)
+
+
+def body_over(below: Mapping[str, Any], call: Call) -> Any:
+    """The same, laid over an object."""
+    given = call.body_json
+    if (
+        given is None or call.destinations or any(orjson.dumps(name) in given for name in below)
+    ):  # it may have one of them
+        return {**below, **getattr(call, body_field(call.kind))}
+    first = orjson.dumps(below)
+    return orjson.Fragment(first if given == b"{}" else first[:-1] + b"," + given[1:])
 
 
 def laid_over(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from .base import (
     Key,
     Limits,
     answered_at_s,
+    body,
     classify_status,
     encode,
     key_for,
@@ -126,14 +127,14 @@ def _add_fields(message: dict[str, Any], call: Call) -> None:
     kind = call.kind
     if kind == "track":
         message["event"] = call.name
-        message["properties"] = call.properties
+        message["properties"] = body(call)
     elif kind == "identify":
-        message["traits"] = call.traits
+        message["traits"] = body(call)
     elif kind == "group":
         message["groupId"] = call.group_id
-        message["traits"] = call.traits
+        message["traits"] = body(call)
     elif kind == "page":
-        message["properties"] = call.properties
+        message["properties"] = body(call)
         message.update({name: text for name, text in (("name", call.name), ("category", call.category)) if text})
     else:
         message["previousId"] = call.previous_id
