@@ -175,7 +175,8 @@ def test_a_full_disk_costs_no_exception_and_no_accepted_call(tmp_path: Any, spoo
         spool.drain()
         arrived = {event["insert_id"] for event in spool.sink.events("amplitude")}
         stored = [name for name in process.ids if name in arrived]
-        assert 5_000 < len(stored) < 25_000
-        assert stored == process.ids[: len(stored)]  # what was taken before the disk was full, whole
+        before = next(n for n, name in enumerate(process.ids) if name not in arrived)
+        assert before > 5_000  # everything that was taken before the disk was full
+        assert len(stored) < 25_000  # later ones, too, where room came back under way
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
