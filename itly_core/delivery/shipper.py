@@ -403,7 +403,8 @@ class SpoolDelivery:
                 prepare(self.directory, self._project)
             except SpoolError as exc:  # the writer finds that its file is gone, and refuses calls until it is mended
                 self._log.error_once(f"spool: {exc}")
-        self._writer.tend(sum(file.size for file in list_files(self.directory)))
+        appended = self._writer.appended_bytes
+        self._writer.tend(sum(file.size for file in list_files(self.directory)), appended)
 
     def _tend_role(self) -> None:
         shipper = self._shipper

@@ -167,6 +167,7 @@ class SpoolWriter:
         self._opened_s = 0.0
         self._serial = 0
         self._room = max_bytes
+        self.appended_bytes = 0
         self._unsynced: list[bytes] = []  # what a failed fsync, or a deleted file, would leave in doubt
         self._unsynced_bytes = 0
         self._closing: list[int] = []  # full files, to be synced and closed by `tend`
@@ -200,6 +201,7 @@ class SpoolWriter:
                 return reason
             self._size += size
             self._room -= size
+            self.appended_bytes += size
             self.accepted += 1
             self._unsynced.append(line)
             self._unsynced_bytes += size
@@ -229,18 +231,19 @@ class SpoolWriter:
             for name in gone:
                 self._written.pop(name, None)
 
-    def tend(self, taken_bytes: int) -> None:
+    def tend(self, taken_bytes: int, appended_bytes: int | None = None) -> None:
         """The housekeeping: sync, close full files, open the next one ahead, see how much room there is.
 
-        taken_bytes: size of all files of the spool.
+        taken_bytes: size of all files of the spool. appended_bytes: this writer's own when they were looked at; None: now.
         """
         with self._lock:
             if self._fd >= 0 and self._size and time.monotonic() - self._opened_s > FILE_AGE_S:
                 self._retire()
         self._let_go(self._sync())
         with self._lock:
+            since = 0 if appended_bytes is None else self.appended_bytes - appended_bytes
             wants_next = self._fd >= 0 and self._next is None and self._size > FILE_BYTES // 2
-            self._room = min(self._max_bytes - taken_bytes, self._disk_room())
+            self._room = min(self._max_bytes - taken_bytes - since, self._disk_room())
         if wants_next:
             with no_fork:
                 self._next = self._next or self._open()

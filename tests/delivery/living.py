@@ -245,7 +245,7 @@ def fork_plain() -> None:
     flush()
 
 
-def fork_in_calls(forks: int = 30) -> None:
+def fork_in_calls(forks: int = 20) -> None:
     """While threads call, and the lane sends."""
     ends = threading.Event()
 
@@ -304,7 +304,7 @@ def pool(method: str) -> None:
     context = multiprocessing.get_context(method)
     if method == "fork":
         accept(20)
-    processes = [context.Process(target=accept, args=(20,)) for _ in range(3)]
+    processes = [context.Process(target=accept, args=(20,)) for _ in range(2)]
     for process in processes:
         process.start()
     for process in processes:
@@ -330,7 +330,7 @@ def call_in_signal_handlers() -> None:
 
     signal.signal(signal.SIGALRM, again)
     signal.setitimer(signal.ITIMER_REAL, 0.0005)
-    for _ in range(10_000):
+    for _ in range(6_000):
         call()
     signal.setitimer(signal.ITIMER_REAL, 0)
     check_balance()

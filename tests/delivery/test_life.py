@@ -212,7 +212,7 @@ def test_calls_from_signal_handlers_do_not_lock_up(sink: LocalSink, mode: str, t
     life = Life(mode, tmp_path / "spool", sink.amplitude_url, "signals").end()
 
     assert life.code == 0, life.said
-    assert len(life.accepted) > 10_000
+    assert len(life.accepted) > 6_000
     assert verdict(life, arrived(sink)) == (0, 0)
 
 
