@@ -138,7 +138,7 @@ def decode_call(line: bytes) -> Call:
     # Straight into the instance: the frozen constructor would cost more than reading the JSON. Fields that the line has
     # not are the class's defaults.
     call = object.__new__(Call)
-    call.__dict__.update(record)
+    object.__setattr__(call, "__dict__", record)
     return call
 
 
@@ -158,11 +158,14 @@ def _without_body(line: bytes, at: int) -> dict[str, Any]:
     end = line.rfind(b"}")
     begins = at + len(_BODY_BYTES)
     start = end - int(line[begins : line.index(b",", begins)])
-    if line[start : start + 1] != b"{" or not line[:start].endswith((b'"properties":', b'"traits":')):
+    for member in (_PROPERTIES, _TRAITS):
+        head = start - len(member) + 1
+        if head > begins and line.startswith(member, head):
+            break
+    else:
         raise ValueError("torn: its properties are not where it says")
-    record: dict[str, Any] = orjson.loads(line[:start] + b"0}")
+    record: dict[str, Any] = orjson.loads(line[:head] + b"}")
     record["body_json"] = line[start:end]
-    del record[body_field(record["kind"])]
     return record
 
 
@@ -175,6 +178,7 @@ _SEAL = b'{"crc":'
 # Ours is the first of these in a line: before it come only names and ids, and a quote within a text has a backslash.
 _BODY_BYTES = b',"body_bytes":'
 _BODIES = ("properties", "traits")
+_PROPERTIES, _TRAITS = (b',"%b":{' % name.encode() for name in _BODIES)  # with the brace the value begins with
 _KINDS = frozenset(get_args(Kind))
 
 
