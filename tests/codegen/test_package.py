@@ -212,6 +212,7 @@ def in_every_way(python: Path, directory: Path, files: list[Path]) -> list[list[
     ]
 
 
+@pytest.mark.timeout(400)  # one process for each way and Python
 def test_the_bytes_are_the_same_under_any_hash_seed_locale_and_python(tmp_path: Path) -> None:
     files = [regenerate.PLAN, *SAMPLES]
     ways = [
@@ -224,6 +225,7 @@ def test_the_bytes_are_the_same_under_any_hash_seed_locale_and_python(tmp_path: 
     assert json.loads(ways[0][0])[1] == hashes
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real plans is not here")
 def test_the_bytes_of_real_plans_are_the_same_under_any_hash_seed_and_locale(tmp_path: Path) -> None:
     one, two = in_every_way(Path(sys.executable), tmp_path, corpus_files()[::4])

@@ -122,6 +122,7 @@ def test_packages_of_hostile_plans_are_strictly_typed(tmp_path: Path, cache: Pat
     check_all(chosen, tmp_path, cache)
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real plans is not here")
 def test_packages_of_real_plans_are_strictly_typed_and_take_valid_calls(tmp_path: Path, cache: Path) -> None:
     chosen = corpus_plans()
