@@ -175,6 +175,8 @@ _Read = Callable[[RequestView, RequestRules], Any]
 def privacy(view: RequestView, rules: RequestRules) -> Privacy:
     """What a browser's wish not to be tracked comes to here: the stricter of Global Privacy Control
     (https://www.w3.org/TR/gpc/) and Do Not Track."""
+    if "HTTP_SEC_GPC" not in view.variables and "HTTP_DNT" not in view.variables:
+        return "ignore"
     wishes = {
         rules.gpc_action if view.variables.get("HTTP_SEC_GPC") == "1" else "ignore",
         rules.dnt_action if view.variables.get("HTTP_DNT") == "1" else "ignore",
@@ -251,7 +253,13 @@ def _route(view: RequestView, rules: RequestRules) -> str | None:
 
 
 def _user_agent(view: RequestView, rules: RequestRules) -> str | None:
-    return clean_header(view.variables.get("HTTP_USER_AGENT"), MAX_TEXT)
+    agent = view.variables.get("HTTP_USER_AGENT")
+    return _clean_agent(str(agent)[: 4 * MAX_TEXT]) if agent else None
+
+
+@lru_cache(maxsize=512)
+def _clean_agent(header: str) -> str | None:
+    return clean_header(header, MAX_TEXT)
 
 
 def _referrer(view: RequestView, rules: RequestRules) -> str | None:
