@@ -131,7 +131,7 @@ def test_daemon_threads_that_call_to_the_very_end_cost_no_traceback(
         assert verdict(life, arrived(sink))[0] == 0
 
 
-@pytest.mark.parametrize("way", ["normally", "handlers", "threads"])
+@pytest.mark.parametrize("way", ["normally", "handlers", "late-handlers", "threads"])
 def test_a_vendor_that_is_down_does_not_keep_a_process_from_ending(
     start: Start, sink: LocalSink, mode: str, tmp_path: Path, way: str
 ) -> None:

@@ -54,10 +54,11 @@ def test_a_call_too_large_by_itself_is_the_only_one_lost(start: Start, sink: Loc
     balance = running.balance()
     assert (balance["delivered"], balance["dead_by_reason"]) == (60, {"too_large": 1})
 
+    sink.heal()
     before = len(sink.requests)
-    running.accept(60)
+    running.accept(300)
     assert running.flush()  # what was refused before is no news
-    assert sizes(sink)[before:] == [(200, 60)]  # one large call says nothing about the others
+    assert max(size for _, size in sizes(sink)[before:]) > 100  # one large call says nothing about the others
 
 
 def test_a_call_over_the_vendors_known_limit_is_not_even_sent(start: Start, sink: LocalSink, mode: str) -> None:
