@@ -14,9 +14,7 @@ from typing import TypeVar
 
 _OF_THE_RUN = ("PYTEST_", "DJANGO_", "FLASK_", "ITLY")  # variables that tests set for themselves
 P = TypeVar("P", bound="Process")
-STARTED = re.compile(
-    r"(?:Listening at:|Running on|running on|server at|TCP address) (?:http://)?(127\.0\.0\.1:\d+)"
-)
+STARTED = re.compile(r"(?:Listening at:|Running on|running on|server at|TCP address) (?:http://)?(127\.0\.0\.1:\d+)")
 
 
 class Process:
