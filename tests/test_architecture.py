@@ -78,9 +78,16 @@ def test_imports_point_downwards(name: str, path: Path) -> None:
 
 
 def test_threads_files_and_sockets_are_in_one_place() -> None:
-    """But for the command line and what pulls plans, which are programs of their own, and for locks."""
+    """But for the command line, what pulls plans and what looks a host over: programs of their own."""
     opening = {"socket", "requests", "fcntl", "selectors", "subprocess", "sqlite3", "signal", "atexit"}
-    own = ("itly_core.delivery", "itly_core.plans", "itly_core.commands", "itly_core.codegen", "itly_core.cli")
+    own = (
+        "itly_core.delivery",
+        "itly_core.plans",
+        "itly_core.commands",
+        "itly_core.codegen",
+        "itly_core.cli",
+        "itly_core.examination",
+    )
     found = {
         name: seen
         for name, path in modules()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import http.client
+import itertools
 import json
 import os
 import signal
@@ -358,9 +359,14 @@ def test_scenario_55_a_server_that_reloads_has_one_sender(site_dir: Path, sink: 
     env = {name: given[name] for name in names} | {"PYTHONPATH": f"{tmp_path}:{given['PYTHONPATH']}"}
     with Server(["django", "runserver", f"127.0.0.1:{port}"], cwd=site_dir, env=env) as server:
         first = _pids_until(server.url, lambda pid: True)
-        watched.write_text("# changed")
-        os.utime(watched, (2e9, 2e9))
-        later = _pids_until(server.url, lambda pid: pid not in first)
+        moments = itertools.count(2e9)
+
+        def is_new(pid: int) -> bool:
+            if pid in first:  # changed again and again: a change before the first look at the file is none
+                os.utime(watched, (next(moments),) * 2)
+            return pid not in first
+
+        later = _pids_until(server.url, is_new)
         sink.wait_for(len(first) + len(later), timeout_s=20)
         threads = list(Path(f"/proc/{server.pid}/task").iterdir())
 

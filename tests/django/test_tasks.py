@@ -185,6 +185,7 @@ def test_headers_of_the_site_stay_with_its_task(worker_sink: LocalSink, visitor:
     arrived(worker_sink, "x-team is blue")
 
 
+@pytest.mark.usefixtures("make_worker")  # Celery keeps to the broker it was first used with
 @pytest.mark.parametrize("how", ["delay", "retry", "chain", "task of a task"])
 def test_a_task_run_at_once_is_part_of_its_request(visitor: Client, jane: Any, recorder: Recorder, how: str) -> None:
     tasks.app.conf.task_always_eager = True
