@@ -5,6 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TESTS_AT_ONCE := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)  # some wait for processes
 
 .PHONY: demo test lint bench matrix torture clean
 .DEFAULT_GOAL := test
@@ -13,7 +14,7 @@ demo: $(READY)
 	@$(BIN)/python sample_projects/demo.py
 
 test: lint
-	@$(BIN)/python -m pytest -q -n auto --dist worksteal
+	@$(BIN)/python -m pytest -q -n $(TESTS_AT_ONCE) --dist worksteal
 
 lint: $(READY)
 	@$(BIN)/ruff check
