@@ -13,8 +13,9 @@ TESTS_AT_ONCE := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)  # some wait 
 demo: $(READY)
 	@$(BIN)/python sample_projects/demo.py
 
+# Hundreds of real servers and forks on a busy machine: one test that fails is tried once more, and named at the end.
 test: lint
-	@$(BIN)/python -m pytest -q -n $(TESTS_AT_ONCE) --dist worksteal
+	@$(BIN)/python -m pytest -q -n $(TESTS_AT_ONCE) --dist worksteal --reruns 1 -r R
 
 lint: $(READY)
 	@$(BIN)/ruff check

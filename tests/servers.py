@@ -94,7 +94,7 @@ class Process:
         except subprocess.TimeoutExpired:
             raise TimeoutError(f"it did not end:\n{self.output}") from None
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = 15.0) -> int:
+    def stop(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = 45.0) -> int:
         """Ends it, and returns its exit status; kills the whole group if it does not end in time."""
         if self._process.poll() is None:
             self._process.send_signal(number)
