@@ -528,6 +528,7 @@ class SpoolSource:
         self._first_s: float | None = None  # when the oldest call not yet taken was first seen
         self._next_due = state.next_due(destination)
         self._in_flight: Counter[str] = Counter()  # by writer
+        self._filled_by = ""  # the file that had the last batch for itself
         self.settled_bytes = 0  # of files, since this source was made
 
     def in_flight(self, writer: str | None = None) -> int:
@@ -574,17 +575,26 @@ class SpoolSource:
             rows = self._state.due(self._destination, time.time(), max_calls)
             taken = [Entry(row.line, row.attempts, Place(row.writer, row=row.id), row.renewed) for row in rows]
         else:
-            for file in self._files.now(0):
+            filled_by = ""
+            for file in self._in_turn(self._files.now(0)):
                 offset = self.cursor(file.name)
                 if offset < file.size and self._is_ours(file.name):
                     found = self._read(file, offset, max_calls - len(taken), max_bytes)
                     taken += found
                     max_bytes -= sum(len(entry.line) for entry in found)
                 if len(taken) >= max_calls or max_bytes <= 0:
+                    filled_by = file.name if taken[0].token.file == file.name else ""
                     break
+            self._filled_by = filled_by
         self._first_s = None
         self._in_flight = Counter(entry.token.writer for entry in taken)
         return taken
+
+    def _in_turn(self, files: Sequence[SpoolFile]) -> Sequence[SpoolFile]:
+        """Oldest first, but behind the file that had the last batch for itself: a process that writes faster than the vendor
+        takes must not keep the calls of all others waiting."""
+        later = [file for file in files if file.name > self._filled_by]
+        return [*later, *files[: len(files) - len(later)]]
 
     def settle(self, settled: Sequence[tuple[Entry, Verdict]]) -> None:
         change = Settlement(self._destination, {}, [], [], [], Counter())

@@ -216,6 +216,17 @@ def test_many_files_of_dead_processes_are_finished(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.ndjson"))
 
 
+def test_a_busy_process_does_not_keep_the_calls_of_another_waiting(tmp_path: Path) -> None:
+    write(tmp_path, ids_of("busy", 2500))
+    write(tmp_path, ["quiet"])
+    adapter = Adapter()
+    ship(tmp_path, custom=adapter)
+    order = [call.message_id for call in adapter.calls]
+
+    assert order.index("quiet") == 1000  # behind the first batch, which its file had for itself
+    assert [name for name in order if name != "quiet"] == ids_of("busy", 2500)
+
+
 def test_a_file_goes_when_every_configured_destination_is_past_it(tmp_path: Path, sink: LocalSink) -> None:
     adapter = Adapter()
     amplitude = AmplitudeOptions(api_key="k", endpoint=sink.amplitude_url)
