@@ -340,9 +340,13 @@ class Client:
 
         if violations and not self._report(name or kind, line, violations):
             return
-        once = options.once if options is not None else None
-        who = anonymous_id if user_id is None else user_id
-        if once is not None and self._once.is_repeated((kind, name, text(once), text(who)), body):
+        if (
+            options is not None
+            and options.once is not None
+            and self._once.is_repeated(
+                (kind, name, text(options.once), text(anonymous_id if user_id is None else user_id)), body
+            )
+        ):
             self.delivery.refuse("repeated")
         else:
             self._store(line)

@@ -74,11 +74,6 @@ class Report:
     holder: int = 0
     accounts: Mapping[str, Account] = field(default_factory=dict)
 
-    @property
-    def is_all_settled(self) -> bool:
-        """Whether nothing was left to do."""
-        return not any(account.parked or account.pending_bytes for account in self.accounts.values())
-
 
 Watch = Callable[[Progress], None]
 

@@ -156,9 +156,8 @@ def body(call: Call) -> Any:
 def body_over(below: Mapping[str, Any], call: Call) -> Any:
     """The same, laid over an object."""
     given = call.body_json
-    if (
-        given is None or call.destinations or any(orjson.dumps(name) in given for name in below)
-    ):  # it may have one of them
+    if given is None or call.destinations or any(orjson.dumps(name) in given for name in below):
+        # The last: one of these names may be a property's, too.
         return {**below, **getattr(call, body_field(call.kind))}
     first = orjson.dumps(below)
     return orjson.Fragment(first if given == b"{}" else first[:-1] + b"," + given[1:])

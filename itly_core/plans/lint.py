@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 from ..errors import ConfigError
 from ..suggest import unknown
@@ -250,19 +250,19 @@ def _default_draft(part: Part | None) -> Draft:
 # --- places
 
 
-class _Places:
+class _Places(Protocol):
     """Where in the documents a path into a section is."""
 
     def is_raw(self, kind: str, name: str) -> bool:
         """Whether the section's schema was written as JSON Schema."""
-        raise NotImplementedError
+        ...
 
     def place(self, found: _Found) -> tuple[str, str, int]:
         """Path, file and line."""
-        raise NotImplementedError
+        ...
 
 
-class _OwnPlaces(_Places):
+class _OwnPlaces:
     """In our own format, where every part knows its line."""
 
     def __init__(self, roots: Sequence[Part]) -> None:
@@ -287,7 +287,7 @@ class _OwnPlaces(_Places):
         return self._outline.events[name] if kind == "event" else self._outline.parts[kind]
 
 
-class _ForeignPlaces(_Places):
+class _ForeignPlaces:
     """In a vendor's format: the line on which the section's name stands first, if it does."""
 
     def __init__(self, raws: Sequence[Raw], plan: Plan) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from itly_core.cli import main
 from tests.plans.plan_server import PlanServer, send_json
 
 ROOT = Path(__file__).parents[2]
@@ -43,15 +42,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pyproject.toml").write_text(PYPROJECT)
     (tmp_path / "plan.yaml").write_text(PLAN)
     return tmp_path
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*argv: str) -> tuple[int, str, str]:
-        code = main(argv)
-        return (code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture

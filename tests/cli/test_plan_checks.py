@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from itly_core.cli import main
-
 ROOT = Path(__file__).parents[2]
 PLAN = "itly: 1\nplan: {owner: me, source: python}\nevents:\n  Seen:\n    description: A page was seen.\n"
 ERROR = "    properties: {a: {type: string, example: 1}}\n"
@@ -27,15 +25,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pyproject.toml").write_text('[tool.itly.sources]\npython = "plan.yaml"\n')
     (tmp_path / "plan.yaml").write_text(PLAN)
     return tmp_path
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*argv: str) -> tuple[int, str, str]:
-        code = main(argv)
-        return (code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.mark.parametrize(

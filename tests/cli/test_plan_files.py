@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from itly_core.cli import main
 from itly_core.plans import load
 from tests.plans import samples
 from tests.plans.plan_server import PlanServer, send_json
@@ -28,15 +27,6 @@ Run = Callable[..., tuple[int, str, str]]
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*argv: str) -> tuple[int, str, str]:
-        code = main(argv)
-        return (code, *capsys.readouterr())
-
-    return run
 
 
 def test_fmt_writes_files_in_the_style(project: Path, run: Run) -> None:

@@ -10,11 +10,10 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from itly_core.cli import Project, main
+from itly_core.cli import Project
 from tests.plans.bad_plans import BAD_PLANS, BadPlan
 
 PLAN = """\
@@ -49,17 +48,6 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command here: exit code, standard output, standard error."""
-
-    def run(*argv: str, **options: Any) -> tuple[int, str, str]:
-        code = main(argv, **options)
-        return (code, *capsys.readouterr())
-
-    return run
 
 
 def run_process(*argv: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from itly_core.cli import main
 from tests.django.conftest import manage
 
 PLAN = "itly: 1\nplan: {name: Shop, version: 1.0.0}\nevents:\n  Seen: {properties: {where: {type: string}}}\n"
@@ -24,15 +23,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pyproject.toml").write_text(PYPROJECT)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*argv: str) -> tuple[int, str, str]:
-        code = main(argv)
-        return (code, *capsys.readouterr())
-
-    return run
 
 
 def test_the_page_of_the_only_source_goes_into_the_working_directory(project: Path, run: Run) -> None:
