@@ -160,7 +160,7 @@ def _without_body(line: bytes, at: int) -> dict[str, Any]:
     start = end - int(line[begins : line.index(b",", begins)])
     for member in (_PROPERTIES, _TRAITS):
         head = start - len(member) + 1
-        if head > begins and line.startswith(member, head):
+        if line.startswith(member, head):
             break
     else:
         raise ValueError("torn: its properties are not where it says")

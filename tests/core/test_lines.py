@@ -39,14 +39,16 @@ class Kept:
         self.lines.append(line)
 
 
-def line_of(kind: str, name: str, user_id: str, given: dict[str, Any], context: dict[str, Any] | None = None) -> bytes:
+def line_of(
+    kind: str, name: str, user_id: str, given: dict[str, Any], context: dict[str, Any] | None = None, **about_it: Any
+) -> bytes:
     from itly_core.call import EventOptions
     from itly_core.options import Environment, ValidationOptions
 
     kept = Kept()
     options = Options(environment=Environment.PRODUCTION, validation=ValidationOptions(disabled=True))
     client = Client(Plan(), options, kept, Log(None), scope=lambda: None)  # type: ignore[arg-type]
-    about = EventOptions(context=context) if context is not None else None
+    about = EventOptions(context=context, **about_it) if context is not None or about_it else None
     match kind:
         case "track":
             client.event(name, user_id, given, options=about)

@@ -37,6 +37,14 @@ def test_the_same_is_sent(
     assert as_written == anew
 
 
+@pytest.mark.parametrize(("vendor", "field"), [("amplitude", "event_properties"), ("segment", "properties")])
+def test_what_is_laid_over_a_vendors_event_is_laid_over_its_properties(vendor: str, field: str) -> None:
+    over = {vendor: {field: {"b": 2}}}
+    call = decode_call(line_of("track", "Seen", "u", {"a": 1, "b": 1}, destinations=over))
+    (piece,) = VENDORS[vendor].pieces(call)
+    assert json.loads(piece)[field] == {"a": 1, "b": 2}
+
+
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_number_keeps_its_digits(vendor: str) -> None:
     call = decode_call(line_of("track", "Seen", "u", {"total": 2**70, "small": 1e-7}))

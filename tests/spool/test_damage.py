@@ -282,3 +282,16 @@ def test_a_line_from_a_later_version_is_delivered_with_what_is_known_of_it(tmp_p
     ship(tmp_path, custom=adapter)
 
     assert adapter.ids.keys() == {"m-0"}
+
+
+def test_a_changed_letter_is_noticed_though_the_line_is_still_json(tmp_path: Path) -> None:
+    (file,) = write(tmp_path, CALLS)
+    whole = file.read_bytes()
+    file.write_bytes(whole.replace(b'"user-1"', b'"user-7"', 1))
+    adapter = Adapter()
+
+    counts = ship(tmp_path, custom=adapter)
+
+    assert list(adapter.ids) == CALLS[1:]
+    assert counts == {("custom", "delivered"): len(CALLS) - 1, ("custom", "dropped"): 1}
+    assert len(list((tmp_path / QUARANTINE).iterdir())) == 1
