@@ -101,8 +101,8 @@ class Scene:
             for line in process.stdout:
                 if line == "done\n":
                     break
-                if process_ids(line.encode()) and not self._is_over:
-                    self.ids.append(line.strip())
+                if not self._is_over:  # a library may print something into the middle of a line
+                    self.ids += (name.decode() for name in process_ids(line.encode()))
             began_s = time.monotonic()
             after(process)
             process.wait()

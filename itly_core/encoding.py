@@ -244,3 +244,10 @@ _CONVERSIONS: tuple[tuple[Any, Callable[[_Coercion, Any, str], Any]], ...] = (
     (Set, _set),
     ((Sequence, ValuesView), lambda run, value, path: run._array(value, path)),
 )
+
+
+def one_line(text: str) -> str:
+    """The text with line breaks, control characters and terminal escapes written out: one message stays one line."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -7,6 +7,8 @@ import time
 import traceback
 from typing import Protocol
 
+from .encoding import one_line
+
 QUIET_S = 60.0  # one line a minute tells as much as a thousand
 _REMEMBERED = 1000  # messages; beyond it the oldest may be said again
 
@@ -32,7 +34,8 @@ class StdoutLogger:
     def info(self, message: str) -> None:
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
         readable = message.encode(encoding, "backslashreplace").decode(encoding)  # not every terminal speaks UTF-8
-        print(f"[itly] {readable}", file=sys.stdout, flush=True)
+        sys.stdout.write(f"[itly] {readable}\n")  # one write, where print makes two: others may write in between
+        sys.stdout.flush()
 
     warn = error = info
 
@@ -78,13 +81,6 @@ class Log:
 
     def _say(self, level: str, message: str) -> None:
         try:
-            getattr(self._logger, level)(printable(message))
+            getattr(self._logger, level)(one_line(message))
         except Exception:  # noqa: BLE001  # a logger that raises must not become the caller's problem
             pass
-
-
-def printable(text: str) -> str:
-    """The text with line breaks, control characters and terminal escapes written out: one message stays one line."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

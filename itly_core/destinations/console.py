@@ -10,6 +10,7 @@ from typing import Any, TextIO
 import orjson
 
 from ..call import Call
+from ..encoding import one_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +56,9 @@ def format_call(call: Call) -> str:
     if call.anonymous_id is not None:
         parts.append(f"anonymous={_word(call.anonymous_id)}")
     if data:
-        parts.append(_printable(orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS).decode()))
+        parts.append(one_line(orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS).decode()))
     if call.violations:
-        parts.append("INVALID " + "; ".join(_printable(str(violation)) for violation in call.violations))
+        parts.append("INVALID " + "; ".join(one_line(str(violation)) for violation in call.violations))
     return " ".join(parts)
 
 
@@ -71,17 +72,10 @@ def _subject(call: Call) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    return '"' + _printable(text).replace('"', '\\"') + '"'
+    return '"' + one_line(text).replace('"', '\\"') + '"'
 
 
 def _word(text: str) -> str:
     """An id as it is where it can be read as one word, else quoted."""
     plain = text.isprintable() and text and not any(mark in text for mark in ' "=\\')
     return text if plain else _quoted(text)
-
-
-def _printable(text: str) -> str:
-    """Control characters, line separators and terminal escapes written out: what is logged stays one line."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -20,6 +20,7 @@ from itly_core import (
     Options,
     PlanError,
 )
+from itly_core.log import Log
 from itly_core.signals import event_invalid
 from tests.core.conftest import Lines, Loaded
 
@@ -230,3 +231,20 @@ def test_all_destinations_switched_off(shop: ModuleType, capsys: pytest.CaptureF
     assert shop.shutdown()
     assert capsys.readouterr().out == ""
     shop._package.uninstall()
+
+
+def test_the_default_logger_writes_a_line_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else another thread's, or another process's, could come between it and its end."""
+    written: list[str] = []
+
+    class Stream:
+        encoding = "ascii"
+
+        def write(self, text: str) -> None:
+            written.append(text)
+
+        def flush(self) -> None: ...
+
+    monkeypatch.setattr("sys.stdout", Stream())
+    Log().warn("Grün\nist es")
+    assert written == ["[itly] Gr\\xfcn\\nist es\n"]
