@@ -7,11 +7,11 @@ command runs, so that `--help` works in a project that is broken.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 import click
 
-from .commands import delivery, doctor, plan_checks, plan_diff, plan_docs, plan_files
 from .commands.common import FINDINGS, OK, STALE, ProjectOf, command, format_option, say, say_json
 from .project import Project, project_from_pyproject
 from .version import VERSION
@@ -19,7 +19,37 @@ from .version import VERSION
 __all__ = ["Project", "itly", "main", "project_from_pyproject", "pull"]
 
 
-@click.group("itly")
+_MODULE_OF = {
+    "worker": "delivery",
+    "dlq": "delivery",
+    "stats": "delivery",
+    "doctor": "doctor",
+    "fmt": "plan_files",
+    "convert": "plan_files",
+    "init": "plan_files",
+    "schema": "plan_files",
+    "diff": "plan_diff",
+    "lint": "plan_checks",
+    "status": "plan_checks",
+    "docs": "plan_docs",
+}
+
+
+class _Commands(click.Group):
+    """Imports a command when it is asked for: what ships calls, and its HTTP client, take longer to import than most
+    commands take to run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_MODULE_OF})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _MODULE_OF and cmd_name not in self.commands:
+            module = import_module(f".commands.{_MODULE_OF[cmd_name]}", __package__)
+            self.add_command(getattr(module, cmd_name))
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group("itly", cls=_Commands)
 @click.version_option(VERSION, message="itly %(version)s")
 @click.pass_context
 def itly(ctx: click.Context) -> None:
@@ -96,16 +126,3 @@ def pull(
         for line in pulled.as_text():
             say(line)
     return code
-
-
-for _found in (
-    delivery.worker,
-    delivery.dlq,
-    delivery.stats,
-    doctor.doctor,
-    *plan_files.COMMANDS,
-    *plan_diff.COMMANDS,
-    *plan_checks.COMMANDS,
-    *plan_docs.COMMANDS,
-):
-    itly.add_command(_found)

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from json.encoder import encode_basestring
 from typing import Any
 
 import itly_core
@@ -625,8 +626,10 @@ def _laid_out(value: Any, line: str) -> str:
     """What `json.dumps` gives with an indent of 1 and sorted keys, in a third of the time: its own indenting is Python, and
     step by step. line: a new line and the indent where the value stands."""
     inner = f"{line} "
-    if isinstance(value, Mapping) and value:
-        items = (f"{_encoded(key)}: {_laid_out(value[key], inner)}" for key in sorted(value))
+    if isinstance(value, str):
+        return encode_basestring(value)
+    if isinstance(value, dict) and value:
+        items = (f"{encode_basestring(key)}: {_laid_out(value[key], inner)}" for key in sorted(value))
         return f"{{{inner}{f',{inner}'.join(items)}{line}}}"
     if isinstance(value, list) and value:
         return f"[{inner}{f',{inner}'.join(_laid_out(item, inner) for item in value)}{line}]"
@@ -656,6 +659,8 @@ def _digest(plan: Plan) -> str:
 
 def _plain(value: Any) -> Any:
     """The value in the types JSON has."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, Section):  # what is not said is left out: a new field changes no hash of plans without it
         return {
             key: _plain(item)

@@ -145,12 +145,12 @@ def neutral(value: T) -> T:
 
 
 def _neutral(value: Any) -> Any:
-    if isinstance(value, PythonName | Enum):
-        return value
     if isinstance(value, str):
-        return _NEUTRAL
+        return value if isinstance(value, PythonName) else _NEUTRAL
     if isinstance(value, tuple | list):
         return type(value)(map(_neutral, value))
+    if value is None or isinstance(value, int | Enum):
+        return value
     if isinstance(value, Mapping):
         return {_neutral(key): _neutral(item) for key, item in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

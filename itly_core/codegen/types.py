@@ -247,7 +247,7 @@ class _Reader:
     # --- where schemas are
 
     def inside(self, node: _Node, schema: Any) -> _Node:
-        if not isinstance(schema, Mapping):
+        if not isinstance(schema, dict) or not ("$id" in schema or "id" in schema):
             return _Node(schema, node.resolver)
         return _Node(schema, node.resolver.in_subresource(self.specification.create_resource(schema)))
 
@@ -257,14 +257,14 @@ class _Reader:
         if not isinstance(reference, str):
             return None
         found = node.resolver.lookup(reference)
-        if isinstance(found.contents, Mapping) and _is_meta_schema(found.contents):
+        if isinstance(found.contents, dict) and _is_meta_schema(found.contents):
             return None
         return reference, _Node(found.contents, found.resolver)
 
     def parts(self, node: _Node, seen: set[int] | None = None) -> Iterator[_Node]:
         """The schemas that hold together here: the node, what it refers to, what its allOf lists."""
         schema = node.schema
-        if not isinstance(schema, Mapping) or (seen is None and "$ref" not in schema and "allOf" not in schema):
+        if not isinstance(schema, dict) or (seen is None and "$ref" not in schema and "allOf" not in schema):
             yield node
             return
         seen = set() if seen is None else seen
@@ -282,7 +282,7 @@ class _Reader:
 
     def parts_of(self, nodes: Iterable[_Node]) -> Iterator[_Node]:
         for node in nodes:
-            yield from (part for part in self.parts(node) if isinstance(part.schema, Mapping))
+            yield from (part for part in self.parts(node) if isinstance(part.schema, dict))
 
     def constants_of(self, nodes: Iterable[_Node]) -> list[Any]:
         return [part.schema["const"] for part in self.parts_of(nodes) if self.is_const(part)]
@@ -297,7 +297,7 @@ class _Reader:
         if ident not in self.read_fields:
             found = self.read_fields[ident] = _Fields()  # what a schema that contains itself finds on the way
             for part in self.parts(node):
-                if isinstance(part.schema, Mapping):
+                if isinstance(part.schema, dict):
                     self.own_fields(part, found)
                     self.branch_fields(part, found)
         return self.read_fields[ident]
@@ -358,7 +358,7 @@ class _Reader:
 
     def accepts_null(self, node: _Node) -> bool:
         schema = node.schema
-        if isinstance(schema, Mapping) and "$ref" not in schema:  # the usual cases, without the cost
+        if isinstance(schema, dict) and "$ref" not in schema:  # the usual cases, without the cost
             kinds, values = schema.get("type"), schema.get("enum")
             if isinstance(kinds, str | list) and "null" not in kinds:
                 return False
@@ -372,7 +372,7 @@ class _Reader:
         """The type of a schema's values. path: the words for a name, should it need one."""
         reference, node = self.followed(node)
         words = path if reference is None else (re.split(r"[#/]", reference)[-1] or "properties",)
-        if not isinstance(node.schema, Mapping) or len(path) > MAX_DEPTH:
+        if not isinstance(node.schema, dict) or len(path) > MAX_DEPTH:
             return NEVER if node.schema is False else ANY
         ident = id(node.schema)
         if ident in self.done:
@@ -396,7 +396,7 @@ class _Reader:
     def followed(self, node: _Node) -> tuple[str | None, _Node]:
         """The schema behind references that nothing stands beside, and the last of these references."""
         last, seen = None, {id(node.schema)}
-        while isinstance(node.schema, Mapping) and (self.is_legacy or not any(map(_says_something, node.schema))):
+        while isinstance(node.schema, dict) and (self.is_legacy or not any(map(_says_something, node.schema))):
             target = self.referenced(node)
             if target is None:
                 break
@@ -414,7 +414,7 @@ class _Reader:
         parts = list(self.parts(node))
         if any(part.schema is False for part in parts):
             return NEVER
-        parts = [part for part in parts if isinstance(part.schema, Mapping)]
+        parts = [part for part in parts if isinstance(part.schema, dict)]
         kinds = _kinds([part.schema for part in parts])
         values = self.values(parts, kinds)
         if values is not None:
@@ -526,7 +526,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _map(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _kinds(schemas: Sequence[Mapping[str, Any]]) -> list[str] | None:

@@ -185,6 +185,3 @@ def _as_annotations(status: Status, kinds: Sequence[str]) -> Iterator[str]:
         title = f"itly status: {finding.kind}"
         yield annotation(level, finding.message, title=title, file=finding.file, line=finding.line)
     yield next(_as_text(status))
-
-
-COMMANDS = (lint, status)

@@ -68,9 +68,6 @@ def diff(project_of: ProjectOf, old: str | None, new: str | None, view: str, fai
     return code
 
 
-COMMANDS = (diff,)
-
-
 def _fails(found: Diff, view: View, fail_on: str) -> bool:
     from ..plans.diff import Verdict
 

@@ -85,6 +85,3 @@ def _make_directory(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise ConfigError(f"{path} cannot be made: {exc.strerror or exc}", key="out") from exc
-
-
-COMMANDS = (docs,)

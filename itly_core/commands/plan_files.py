@@ -201,9 +201,6 @@ def schema(output: str) -> int:
     return OK
 
 
-COMMANDS = (fmt, convert, init, schema)
-
-
 def _shown(path: Path) -> Path:
     try:
         return path.relative_to(Path.cwd())

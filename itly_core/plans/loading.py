@@ -15,6 +15,7 @@ from ..errors import ConfigError, PlanError
 from ..suggest import unknown
 from . import fetch
 from .document import Plan
+from .garbage import collections_paused
 from .providers import Api, Provider, providers
 from .raw import CODE_SUFFIXES, DOCUMENT_SUFFIXES, TABLE_SUFFIXES, Raw
 from .server import Limits, Server, Watch, checked, is_loopback, unwatched
@@ -57,7 +58,8 @@ def parsed(raws: Sequence[Raw], provider: Provider, table: Mapping[str, str], so
     Raises:
         ConfigError, PlanError: as `load`.
     """
-    plan = provider.parse(raws)
+    with collections_paused():
+        plan = provider.parse(raws)
     source = source or plan.source
     plan = dataclasses.replace(
         plan,

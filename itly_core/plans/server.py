@@ -12,14 +12,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, urlencode, urljoin, urlsplit, urlunsplit
-
-import requests
 
 from ..errors import ConfigError, PlanError, PullError
 from ..version import VERSION
 from .raw import Raw
+
+if TYPE_CHECKING:
+    import requests  # otherwise where a server is asked: most plans are files
 
 MAX_REDIRECTS = 5
 
@@ -76,6 +77,8 @@ class Server:
         self._deadline = time.monotonic() + self._limits.total_s
         self._asked = 0
         self._received = 0
+        import requests
+
         self._session = requests.Session()
         self._session.auth = _no_auth
         self._session.trust_env = parts.scheme == "https"  # plain http is for this machine, which no proxy can reach
@@ -111,7 +114,7 @@ class Server:
                 if pause_s is None:
                     return body
                 self._wait(pause_s)
-        except (requests.RequestException, OSError, ValueError) as exc:  # ValueError: a header holds no address
+        except (OSError, ValueError) as exc:  # requests' own are OSErrors; ValueError: a header holds no address
             raise PullError(f"{shown} cannot be read: {_reason(exc)}", url=shown) from exc
         raise AssertionError("the last attempt answers or raises")
 
@@ -329,6 +332,8 @@ def _seconds(retry_after: str) -> float | None:
 
 
 def _reason(exc: BaseException) -> str:
+    import requests
+
     if isinstance(exc, requests.Timeout):
         return "the server is silent"
     if isinstance(exc, requests.exceptions.ChunkedEncodingError):

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import yaml
@@ -240,7 +241,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _refuse_surrogates(text: str, fail: Any, path: Path, line: int) -> None:
-    if _SURROGATE.search(text):
+    if not text.isascii() and _SURROGATE.search(text):
         raise fail("holds half of a surrogate pair, which no UTF-8 file can", path, line)
 
 
@@ -297,6 +298,7 @@ def _yaml_events(name: str, text: str) -> Iterator[_Event]:
         raise PlanError(f"is not well-formed YAML: {message}", location=f"{name}:{line}") from exc
 
 
+@lru_cache(maxsize=1000)  # plans say the same few words again and again
 def core_value(text: str) -> Any:
     """What a plain scalar is in YAML 1.2's core schema."""
     if not _MAYBE_NO_TEXT.match(text):

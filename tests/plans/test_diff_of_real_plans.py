@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,7 +107,8 @@ def own_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]
         yield from changed(bool(was - now), bool(now - was))
         return
     if was is not None or now is not None:
-        kept = taken_kinds(old) <= after if was is not None else taken_kinds(new) <= before
+        other = new if was is not None else old
+        kept = all(jsonschema.Draft7Validator(other).is_valid(json.loads(value)) for value in was or now or ())
         yield "changed" if not kept else "widened" if was is not None else "tightened"
         return
     yield from changed(bool(before - after), bool(after - before))
