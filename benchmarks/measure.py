@@ -303,11 +303,11 @@ def _settings(peer: str, url: str) -> dict[str, Any]:
 
 
 def package(peer: str, url: str) -> Round:
-    """A plan of so many events pulled, and its package imported, in processes of their own."""
+    """A plan pulled, and its package imported, in processes of their own."""
     directory = Path(tempfile.mkdtemp(prefix="itly-bench-"))
 
     def one_round(count: int) -> Result:
-        return {**packages.pull(directory, int(peer.removeprefix("events-"))), **packages.imports(directory, count)}
+        return {**packages.pull(directory, peer), **packages.imports(directory, count)}
 
     return one_round
 

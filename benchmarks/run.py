@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import environments
+import packages
 import report
 from peers import PEERS
 
@@ -38,7 +39,6 @@ class Part:
 
 
 OWN = ("itly-memory", "itly-spool")
-PACKAGES = ("events-10", "events-2000")
 IN_REQUESTS = ("bare", *OWN, "snowplow", "segment", "posthog", "original")
 FULL = {
     "caller": Part(peers=tuple(PEERS), rounds=21, count=1000),
@@ -46,7 +46,7 @@ FULL = {
     "delivery": Part(peers=tuple(PEERS), rounds=7, count=6000),
     "django": Part(peers=IN_REQUESTS, rounds=15, count=700),
     "flask": Part(peers=IN_REQUESTS, rounds=15, count=700),
-    "package": Part(peers=PACKAGES, rounds=3, count=9),
+    "package": Part(peers=tuple(packages.PLANS), rounds=5, count=9),
 }
 QUICK = {
     "caller": Part(peers=OWN, rounds=1, count=200),
@@ -222,7 +222,9 @@ def main() -> int:
         judged = report.judge(rounds)
         why = reasons(bench, found, judged) if not given.quick else {}
 
-    titles = {"bare": "no call", "events-10": "a plan of 10 events", "events-2000": "a plan of 2,000 events"}
+    titles = {"bare": "no call"} | {
+        name: f"{events:,} events of {properties} properties" for name, (events, properties) in packages.PLANS.items()
+    }
     titles |= {name: peer.title for name, peer in PEERS.items()}
     print(report.tables(found, titles), end="\n\n")
     print(report.verdicts(judged, why))

@@ -20,7 +20,7 @@ def packages(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.mark.timeout(400)
 def test_two_thousand_events_are_pulled_and_imported_in_reasonable_time(packages: ModuleType, tmp_path: Path) -> None:
-    pulled = packages.pull(tmp_path, 2000)
+    pulled = packages.pull(tmp_path, "events-2000")
     imported = packages.imports(tmp_path, 3)
 
     assert pulled["pull_cpu_s"] < 15
