@@ -21,6 +21,8 @@ from .sender import Item, Sender
 from .source import DELIVERED, Dead, Delivered, Dropped, Entry, Parked, Source, Verdict
 from .wholeness import Wakeup
 
+Settled = list[tuple[Entry, Verdict]]
+
 SHORTEST_PAUSE_S = 0.05  # with less time left than that, a lane that ends does not try again
 
 
@@ -59,6 +61,7 @@ class Lane:
         self._max_bytes = sender.limits.max_bytes  # a request; less where something on the way takes less
         self._failures = 0  # in a row
         self._busy = threading.Lock()
+        self._unsettled: Settled | None = None  # what became of a batch, while that could not be noted
         self._wakeup = Wakeup()
         self._stops_at_s: float | None = None  # monotonic
         self._is_final = True
@@ -134,6 +137,9 @@ class Lane:
     def work(self) -> bool:
         """Send one batch, if one is due. Whether something was done."""
         with self._busy:
+            if self._unsettled is not None:
+                self._settle(self._unsettled)
+                return True
             due_s = self._source.due_s(self._batch.now)
             if due_s is None or (due_s > 0 and self._stops_at_s is None):
                 return False
@@ -147,16 +153,22 @@ class Lane:
                 if not self._is_abandoned:
                     # What has no verdict was not finally refused by anyone: it waits, whatever happened.
                     settled += [(item.entry, item.verdict or Parked(0.0, is_failure=False)) for item in items]
-                    self._source.settle(settled)
-                    self._on_settled()
-            if not self._is_abandoned:
-                self._tell(items, settled)
+                    self._settle(settled)
             return bool(entries)
 
-    def _read(self, entries: Sequence[Entry]) -> tuple[list[Item], list[tuple[Entry, Verdict]]]:
+    def _settle(self, settled: Settled) -> None:
+        """Have it noted what became of a batch. Where that fails, on a full disk say, it is tried before anything else: the
+        vendor has the batch, and would get it again."""
+        self._unsettled = settled
+        self._source.settle(settled)
+        self._unsettled = None
+        self._on_settled()
+        self._tell(settled)
+
+    def _read(self, entries: Sequence[Entry]) -> tuple[list[Item], Settled]:
         """The batch as items to send, and the entries about which there is nothing to ask the vendor."""
         items: list[Item] = []
-        settled: list[tuple[Entry, Verdict]] = []
+        settled: Settled = []
         pieces_of, largest, oldest_ms = self._sender.pieces, self._sender.limits.max_piece_bytes, self._oldest_ms()
         for entry in entries:
             try:
@@ -354,7 +366,7 @@ class Lane:
                 item.verdict = Dropped("expired")
         return [item for item in part if item.verdict is None]
 
-    def _tell(self, items: Sequence[Item], settled: Sequence[tuple[Entry, Verdict]]) -> None:
+    def _tell(self, settled: Settled) -> None:
         """Say what became of the batch, to the log and to whoever listens."""
         lost = [(entry, verdict) for entry, verdict in settled if isinstance(verdict, Dead | Dropped)]
         for _, verdict in lost:
@@ -362,7 +374,7 @@ class Lane:
                 detail = f" ({verdict.detail})" if isinstance(verdict, Dead) and verdict.detail else ""
                 self._log.error_once(f"{self.name}: a call is not delivered: {verdict.reason}{detail}")
         if signals.batch_delivered.receivers:
-            calls = [decode_call(item.entry.line) for item in items if isinstance(item.verdict, Delivered)]
+            calls = [decode_call(entry.line) for entry, verdict in settled if isinstance(verdict, Delivered)]
             if calls:
                 self._signal(signals.batch_delivered, calls=calls)
         if signals.call_dropped.receivers:

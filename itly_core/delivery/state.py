@@ -216,7 +216,8 @@ class State:
                 "INSERT INTO cursor VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET offset = max(offset, excluded.offset)",
                 [(file, name, offset) for file, offset in change.cursors.items()],
             )
-            db.executemany("DELETE FROM parked WHERE id = ?", [(row,) for row in change.freed])
+            # By destination, too: where the state had to be made anew meanwhile, the id may be another's.
+            db.executemany("DELETE FROM parked WHERE id = ? AND destination = ?", [(row, name) for row in change.freed])
             db.executemany(
                 "INSERT INTO parked (destination, writer, not_before, attempts, renewed, line) VALUES (?, ?, ?, ?, ?, ?)",
                 [(name, *row) for row in change.parks],

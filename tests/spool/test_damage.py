@@ -235,6 +235,27 @@ def test_a_locked_state_delays_and_loses_nothing(tmp_path: Path) -> None:
     assert adapter.ids.keys() == set(CALLS)
 
 
+def test_what_was_sent_while_the_state_was_locked_is_not_sent_again(tmp_path: Path) -> None:
+    """A full disk does the same: the vendor has the batch, and that cannot be written down yet."""
+    adapter, said = Adapter(), Said()
+    delivery = start(tmp_path, adapter, said)
+    accept(delivery, *CALLS[:2])
+    assert delivery.flush(20.0)
+    holder = sqlite3.connect(tmp_path / STATE_FILE, isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        accept(delivery, *CALLS[2:])
+        eventually(lambda: said.has("database is locked"), 60.0)
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()
+    assert delivery.flush(30.0)
+    delivery.shutdown(20.0)
+
+    assert adapter.ids == dict.fromkeys(CALLS, 1)
+    assert not list(tmp_path.glob("*.ndjson"))
+
+
 def test_parking_and_advancing_are_one_change(tmp_path: Path) -> None:
     """A cursor never passes a call that is neither delivered nor kept."""
     state = State(tmp_path, Log(Said()))
