@@ -59,6 +59,7 @@ class Running:
         **delivery: Any,
     ) -> None:
         self.logger = Lines()
+        self.spool = spool
         log = Log(self.logger)
         chosen = DeliveryOptions(mode=mode, spool_dir=spool, **{"flush_interval": 600.0, **delivery})  # type: ignore[arg-type]
         if callable(destinations):

@@ -54,10 +54,11 @@ class Life:
 
 
 def drain(start: Start, sink: LocalSink) -> Running:
-    """A later process comes, and delivers what was left in the spool."""
+    """A later process comes, and delivers what was left in the spool; in turns with its own call."""
     later = start("spool")
     later.accept()
     assert later.flush()
+    eventually(lambda: len(list(later.spool.glob("*.ndjson"))) == 1)
     return later
 
 
