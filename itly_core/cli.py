@@ -43,9 +43,10 @@ class _Commands(click.Group):
         return sorted({*super().list_commands(ctx), *_MODULE_OF})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in _MODULE_OF and cmd_name not in self.commands:
-            module = import_module(f".commands.{_MODULE_OF[cmd_name]}", __package__)
-            self.add_command(getattr(module, cmd_name))
+        wanted = [cmd_name] if cmd_name in _MODULE_OF else _MODULE_OF  # all, to find what a mistyped one is like
+        for name in wanted if cmd_name not in self.commands else ():
+            module = import_module(f".commands.{_MODULE_OF[name]}", __package__)
+            self.add_command(getattr(module, name))
         return super().get_command(ctx, cmd_name)
 
 

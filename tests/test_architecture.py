@@ -115,6 +115,26 @@ def test_a_running_app_loads_nothing_of_the_pull_side(code: str) -> None:
     assert [name for name in loaded if any(is_within(name, each) for each in unwanted)] == []
 
 
+def test_a_pull_of_a_file_loads_neither_delivery_nor_an_http_client(tmp_path: Path) -> None:
+    """They take longer to load than a small plan takes to pull."""
+    program = (
+        "import sys; from itly_core.cli import main; code = main(['pull', '--plan', sys.argv[1], '--path', sys.argv[2]]);"
+        "assert code == 0; print(*sys.modules)"
+    )
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("itly: 1\nplan: {name: P, version: 1.0.0}\nevents: {Seen: {}}\n", "utf-8")
+    loaded = subprocess.run(
+        [sys.executable, "-c", program, plan, tmp_path / "itly"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        timeout=60,
+    ).stdout.split()
+    assert "itly_core.codegen" in loaded
+    assert [name for name in loaded if name in ("requests", "itly_core.delivery", "sqlite3")] == []
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_packages_are_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()
