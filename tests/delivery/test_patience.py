@@ -133,7 +133,7 @@ def test_nothing_hurries_a_held_lane_but_a_new_process(start: Start, sink: Local
 
 
 @pytest.mark.torture
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_ten_minutes_of_a_refused_key_cost_nothing(start: Start, sink: LocalSink, mode: str) -> None:
     """T10, at its true pace."""
     sink.script(status=401)
@@ -142,7 +142,7 @@ def test_ten_minutes_of_a_refused_key_cost_nothing(start: Start, sink: LocalSink
     while time.monotonic() < ends_s:
         running.accept(10)
         time.sleep(1.0)
-    assert 4 <= len(sink.requests) <= 6  # after 0, 30, 90, 210, 450 seconds
+    assert 4 <= len(sink.requests) <= 6  # after 0, 30, 90, 210, 450 seconds; the next is after 930
     assert running.balance("segment")["dead"] == 0
     sink.heal()
     eventually(lambda: running.flush(600.0))
