@@ -31,7 +31,8 @@ matrix: $(READY)
 torture: $(READY)
 	@$(BIN)/python -m pytest -q -m torture
 
-# The web tests with the oldest frameworks that are supported and with the newest there are, each with a Python that runs them.
+# What depends on frameworks and interpreters, with the oldest frameworks that are supported and with the newest there are, each
+# with a Python that runs them.
 PYENV := $(HOME)/.pyenv/versions
 first-that-runs = $(shell for name in $(1); do $$name -c '' 2>/dev/null && echo $$name && break; done)
 compat: compat-oldest compat-newest
@@ -44,8 +45,8 @@ compat-newest: WITH := 'django>=5.2' 'flask[async]>=3'
 compat-oldest compat-newest: compat-%:
 	@test -d .compat/$* || $(PYTHON) -m venv .compat/$*
 	@.compat/$*/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --editable '.[dev]' $(WITH)
-	@.compat/$*/bin/python -m pytest -q -n auto --dist worksteal tests/django tests/flask tests/web \
-		tests/codegen/test_package.py tests/codegen/test_names.py
+	@.compat/$*/bin/python -m pytest -q -n auto --dist worksteal --reruns 1 -r R tests/django tests/flask tests/web \
+		tests/codegen/test_package.py tests/codegen/test_names.py tests/delivery/test_life.py
 
 clean:
 	rm -rf $(VENV) .bench .compat build *.egg-info .mypy_cache .ruff_cache .hypothesis
