@@ -93,6 +93,10 @@ class Running:
     def flush(self, timeout_s: float = SOON_S) -> bool:
         return bool(self.delivery.flush(timeout_s))
 
+    def is_alone(self) -> bool:
+        """Whether what others left in the spool is shipped: only the file that this one writes is there."""
+        return len(list(self.spool.glob("*.ndjson"))) == 1
+
     def balance(self, name: str = "amplitude") -> dict[str, Any]:
         """The counters of a destination, which must add up."""
         found = self.delivery.stats()[name]

@@ -58,7 +58,7 @@ def drain(start: Start, sink: LocalSink) -> Running:
     later = start("spool")
     later.accept()
     assert later.flush()
-    eventually(lambda: len(list(later.spool.glob("*.ndjson"))) == 1)
+    eventually(later.is_alone)
     return later
 
 

@@ -18,7 +18,7 @@ from itly_core.delivery.state import State
 from itly_core.log import Log
 from itly_core.options import DestinationsOptions
 from sample_projects.local_sink import LocalSink
-from tests.delivery.conftest import SOON_S, Running, Start, amplitude, arrived, segment
+from tests.delivery.conftest import SOON_S, Running, Start, amplitude, arrived, eventually, segment
 
 HASTY = Patience(base_s=0.001, cap_s=0.01, hold_base_s=0.002, hold_cap_s=0.02)
 FAULTS: list[dict[str, Any]] = [
@@ -110,6 +110,7 @@ class Vendors(RuleBasedStateMachine):
                 running.close()  # its lanes have ended
             if self.mode == "spool":
                 self.accept(1, "user-1")  # whoever comes next takes up what was left
+                eventually(self.running.is_alone)
             self.settle()
             for name in ("amplitude", "segment"):
                 self.judge(name)
