@@ -25,9 +25,10 @@ class Life:
 
     def __init__(self, mode: str, spool: Path, url: str, way: str, **more: str) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "ITLY"))}
+        quiet = "ignore:This process:DeprecationWarning"  # Python 3.12 warns whoever forks beside threads; here that is meant
         self._began_s = time.monotonic()
         self._process = subprocess.Popen(
-            [sys.executable, str(PROGRAM), mode, str(spool), url, way],
+            [sys.executable, "-W", quiet, str(PROGRAM), mode, str(spool), url, way],
             env={**kept, "PYTHONPATH": str(PROGRAM.parents[2]), **more},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
