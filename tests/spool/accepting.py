@@ -1,7 +1,7 @@
 """A program that accepts calls into a spool, and says each id once its call has returned.
 
 python accepting.py SPOOL URL FIRST COUNT [ENDING]: COUNT 0 is for ever. ENDING: what happens after the last call (flush,
-exit, fork, hang), by default exit.
+exit, fork, hang, tell), by default exit. It says things with `writev`, so that whoever makes `write` fail hits the spool.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ def make_client(spool: str, url: str) -> Client:
 
 def accept(client: Client, message_id: str) -> None:
     client.event("Seen", "user-1", {}, {}, EventOptions(message_id=message_id))
-    os.write(1, f"{message_id}\n".encode())  # one write: a reader never sees half an id of a call that returned
+    say(message_id)
+
+
+def say(line: str) -> None:
+    os.writev(1, [f"{line}\n".encode()])  # at once: a reader never sees half an id of a call that returned
 
 
 def main() -> None:
@@ -67,10 +71,13 @@ def main() -> None:
         child = os.fork()
         if not child:
             signal.pause()  # never calls anything
-        os.write(1, f"child {child}\n".encode())
+        say(f"child {child}")
         signal.pause()
+    if ending == "tell":
+        client.flush(20.0)
+        say(f"dropped {client.stats()['amplitude']['dropped']}")
     if ending == "hang":
-        os.write(1, b"hangs\n")
+        say("hangs")
         signal.pause()
 
 
