@@ -323,8 +323,9 @@ def call_in_signal_handlers() -> None:
     made: list[str] = []
 
     def call() -> None:
-        made.append(ids.make(time.time_ns() // 1_000_000).decode())
-        CLIENT.event("Seen", "user-1", {}, {}, EventOptions(message_id=made[-1]))
+        name = ids.make(time.time_ns() // 1_000_000).decode()
+        made.append(name)
+        CLIENT.event("Seen", "user-1", {}, {}, EventOptions(message_id=name))
 
     def again(*_: object) -> None:
         call()
