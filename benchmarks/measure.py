@@ -67,6 +67,29 @@ def caller(peer: str, url: str) -> Round:
     return one_round
 
 
+IDLE = "idle"  # in place of a peer: what the machine itself does to such a loop
+IDLE_US = 20.0
+
+
+def crowd(peer: str, url: str) -> Round:
+    """As `caller`, beside other processes. For `idle` a computation of some 20 us that calls, writes and waits for nothing."""
+    if peer != IDLE:
+        return caller(peer, url)
+
+    def took_us(size: int) -> float:
+        start = time.perf_counter_ns()
+        sum(range(size))
+        return (time.perf_counter_ns() - start) / 1000
+
+    size = int(1000 * IDLE_US / min(took_us(1000) for _ in range(1000)))
+
+    def one_round(count: int) -> Result:
+        times_us = [took_us(size) for _ in range(count)]
+        return {**percentiles_us([int(each * 1000) for each in times_us]), "mean": statistics.fmean(times_us)}
+
+    return one_round
+
+
 def profile(peer: str, url: str) -> Round:
     """Where a call's time goes: the functions that take the most of it."""
     subject = PEERS[peer].build("off", url)
@@ -314,7 +337,7 @@ def package(peer: str, url: str) -> Round:
 
 PARTS = {
     "caller": caller,
-    "crowd": caller,
+    "crowd": crowd,
     "delivery": delivery,
     "django": django,
     "flask": flask,
