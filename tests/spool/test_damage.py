@@ -8,7 +8,8 @@ import random
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
@@ -215,20 +216,27 @@ def test_a_state_that_is_damaged_under_way_costs_duplicates_only(
     assert not list(tmp_path.glob("*.ndjson"))
 
 
+@contextmanager
+def locked(directory: Path, how: str) -> Iterator[None]:
+    """Somebody else's transaction holds the state."""
+    holder = sqlite3.connect(directory / STATE_FILE, isolation_level=None)
+    holder.execute(f"BEGIN {how}")
+    try:
+        yield
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()
+
+
 def test_a_locked_state_delays_and_loses_nothing(tmp_path: Path) -> None:
     """T4: somebody looks at the state with a tool that locks it, longer than the shipper waits for a lock."""
     adapter, said = Adapter(), Said()
     write(tmp_path, CALLS[:2])
     ship(tmp_path, custom=adapter)
-    holder = sqlite3.connect(tmp_path / STATE_FILE, isolation_level=None, check_same_thread=False)
-    holder.execute("BEGIN EXCLUSIVE")
-    delivery = start(tmp_path, adapter, said)
-    try:
+    with locked(tmp_path, "EXCLUSIVE"):
+        delivery = start(tmp_path, adapter, said)
         accept(delivery, *CALLS[2:])
         eventually(lambda: said.has("database is locked"), 60.0)
-    finally:
-        holder.execute("ROLLBACK")
-        holder.close()
     assert delivery.flush(30.0)
     delivery.shutdown(20.0)
 
@@ -241,14 +249,9 @@ def test_what_was_sent_while_the_state_was_locked_is_not_sent_again(tmp_path: Pa
     delivery = start(tmp_path, adapter, said)
     accept(delivery, *CALLS[:2])
     assert delivery.flush(20.0)
-    holder = sqlite3.connect(tmp_path / STATE_FILE, isolation_level=None, check_same_thread=False)
-    holder.execute("BEGIN IMMEDIATE")
-    try:
+    with locked(tmp_path, "IMMEDIATE"):
         accept(delivery, *CALLS[2:])
         eventually(lambda: said.has("database is locked"), 60.0)
-    finally:
-        holder.execute("ROLLBACK")
-        holder.close()
     assert delivery.flush(30.0)
     delivery.shutdown(20.0)
 
@@ -276,6 +279,17 @@ def test_parking_and_advancing_are_one_change(tmp_path: Path) -> None:
     assert state.cursors("custom") == {"a.ndjson": 100}
     assert state.parked_counts() == {"custom": 1}
     assert state.tallies() == [("custom", "delivered", "", 1)]
+    state.close()
+
+
+def test_what_is_settled_late_frees_no_parked_call_of_another_destination(tmp_path: Path) -> None:
+    """The state was made anew in between, so that ids of rows begin at 1 again."""
+    state = State(tmp_path, Log(Said()))
+    state.settle(Settlement("custom", {}, [("w", 0.0, 1, 0.0, line_of("m-0"))], [], [], {}))
+    (row,) = state.due("custom", 1.0, 10)
+    state.settle(Settlement("other", {}, [], [], [row.id], {("w", "delivered", ""): 1}))
+
+    assert state.parked_counts() == {"custom": 1}
     state.close()
 
 
