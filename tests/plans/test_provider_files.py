@@ -117,6 +117,27 @@ def test_variants_ask_for_the_properties_of_their_case(
     assert jsonschema.Draft201909Validator(placed.schema).is_valid(properties) == is_valid
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "by", "path"),
+    [
+        (
+            "- {display_name: Gift, match: [gift], properties: [",
+            "- null\n            - {match: [x], properties: [",
+            "cases[0]",
+        ),
+        ('default: [{$ref: "#/properties/shop/total", required: true}]', "default: 3", "default"),
+    ],
+)
+def test_a_variant_of_a_rudder_cli_project_that_is_none_is_named(
+    tmp_path: Path, spoilt: str, by: str, path: str
+) -> None:
+    files = {name: text.replace(spoilt, by) for name, text in samples.RUDDER_CLI_OLD.items()}
+
+    with pytest.raises(PlanError, match="must be an object") as raised:
+        loaded(tmp_path, files)
+    assert raised.value.path.endswith(path)
+
+
 def test_a_rudder_cli_project_of_version_1(tmp_path: Path) -> None:
     placed = loaded(tmp_path, samples.RUDDER_CLI_NEW).events[0]
 

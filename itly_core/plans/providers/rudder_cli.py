@@ -205,7 +205,7 @@ class _Builder:
     def _listed(self, holder: Part, key: str = "properties") -> dict[str, Any]:
         properties: dict[str, Any] = {}
         required: list[str] = []
-        for entry in holder.get(key).elements() if key in holder.value else ():
+        for entry in holder.get(key).elements() if key in holder.members() else ():
             entry.members()
             thing = self._target(entry)
             name = text(thing.value.get("name")) or text(thing.value.get("id"))
