@@ -141,6 +141,8 @@ class Values:
             found: Any = self.root
             for part in target[2:].split("/"):
                 found = found[part]
+            if not isinstance(found, Mapping):  # true takes anything; of false nothing comes, which is tried as well
+                return {}
             schema = found
         return schema
 
