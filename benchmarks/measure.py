@@ -15,8 +15,10 @@ import resource
 import statistics
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,29 @@ def profile_requests(framework: str) -> Callable[[str, str], Round]:
         return one_round
 
     return build
+
+
+def profile_delivery(peer: str, url: str) -> Round:
+    """Where the sender's time goes: the functions that take the most of it, in all threads but the caller's."""
+    profilers: list[cProfile.Profile] = []
+
+    def begin(*_: object) -> None:
+        """The first event of a thread: from here on the profiler gets them."""
+        profilers.append(cProfile.Profile(time.thread_time))
+        profilers[-1].enable()
+
+    threading.setprofile(begin)
+    send = delivery(peer, url)
+
+    def one_round(count: int) -> Result:
+        send(count)
+        times: Counter[str] = Counter()
+        for profiler in profilers:
+            for where, row in pstats.Stats(profiler).stats.items():  # type: ignore[attr-defined]
+                times[_place(where)] += row[2]
+        return {"profile": [[round(time_s / times.total(), 3), place] for place, time_s in times.most_common(8)]}
+
+    return one_round
 
 
 def _shares(work: Callable[[], object]) -> dict[tuple[str, int, str], float]:
@@ -343,6 +368,7 @@ PARTS = {
     "flask": flask,
     "package": package,
     "profile": profile,
+    "profile-delivery": profile_delivery,
     "profile-django": profile_requests("django"),
     "profile-flask": profile_requests("flask"),
 }

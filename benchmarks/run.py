@@ -185,7 +185,10 @@ def reasons(bench: Bench, found: report.Medians, judged: list[report.Judged]) ->
                 )
         elif part == "delivery":
             caller, whole = numbers["caller_cpu_ms_per_1000"], numbers["cpu_ms_per_1000"]
-            lines[key] = f"CPU per 1000 events: {caller:.1f} ms in the caller, {whole - caller:.1f} ms in the sender"
+            lines[key] = (
+                f"CPU per 1000 events: {caller:.1f} ms in the caller, {whole - caller:.1f} ms in the sender\n"
+                f"of the sender's time: {_ranked(bench.measure('profile-delivery', subject, 6000))}"
+            )
         elif part == "package":
             lines[key] = (
                 f"CPU of the pull: {numbers['pull_cpu_s']:.1f} s, of the import: {numbers['import_cpu_ms']:.0f} ms"
