@@ -69,25 +69,21 @@ def caller(peer: str, url: str) -> Round:
     return one_round
 
 
-IDLE = "idle"  # in place of a peer: what the machine itself does to such a loop
-IDLE_US = 20.0
-
-
 def crowd(peer: str, url: str) -> Round:
-    """As `caller`, beside other processes. For `idle` a computation of some 20 us that calls, writes and waits for nothing."""
-    if peer != IDLE:
+    """As `caller`, beside other processes. For `computation`, what the machine does to one of some 20 us that writes nothing."""
+    if peer != "computation":
         return caller(peer, url)
 
-    def took_us(size: int) -> float:
+    def took_ns(size: int) -> int:
         start = time.perf_counter_ns()
         sum(range(size))
-        return (time.perf_counter_ns() - start) / 1000
+        return time.perf_counter_ns() - start
 
-    size = int(1000 * IDLE_US / min(took_us(1000) for _ in range(1000)))
+    size = 1000 * 20_000 // min(took_ns(1000) for _ in range(1000))
 
     def one_round(count: int) -> Result:
-        times_us = [took_us(size) for _ in range(count)]
-        return {**percentiles_us([int(each * 1000) for each in times_us]), "mean": statistics.fmean(times_us)}
+        times_ns = [took_ns(size) for _ in range(count)]
+        return {**percentiles_us(times_ns), "mean": statistics.fmean(times_ns) / 1000}
 
     return one_round
 
@@ -147,10 +143,9 @@ def profile_delivery(peer: str, url: str) -> Round:
 
     def one_round(count: int) -> Result:
         send(count)
-        times: Counter[str] = Counter()
+        times: Counter[str] = Counter()  # of seconds
         for profiler in profilers:
-            for where, row in pstats.Stats(profiler).stats.items():  # type: ignore[attr-defined]
-                times[_place(where)] += row[2]
+            times.update({_place(where): time_s for where, time_s in _own_times_s(profiler).items()})
         return {"profile": [[round(time_s / times.total(), 3), place] for place, time_s in times.most_common(8)]}
 
     return one_round
@@ -162,9 +157,14 @@ def _shares(work: Callable[[], object]) -> dict[tuple[str, int, str], float]:
     profiler.enable()
     work()
     profiler.disable()
-    rows = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
-    total = sum(row[2] for row in rows.values())
-    return {where: row[2] / total for where, row in rows.items()}
+    times_s = _own_times_s(profiler)
+    return {where: time_s / sum(times_s.values()) for where, time_s in times_s.items()}
+
+
+def _own_times_s(profiler: cProfile.Profile) -> dict[tuple[str, int, str], float]:
+    """By function, without those it called."""
+    rows = pstats.Stats(profiler).stats  # type: ignore[attr-defined]  # the documented way only prints them
+    return {where: row[2] for where, row in rows.items()}
 
 
 def _place(where: tuple[str, int, str]) -> str:

@@ -93,14 +93,42 @@ class Target:
 
     def measured(self, rounds: Rounds) -> float | None:
         """The median over the rounds; None where something was not measured."""
-        peers = with_added(rounds[self.part])
-        if self.subject not in peers or (self.other is not None and self.other not in peers):
-            return None
-        subject = [result[self.name] for result in peers[self.subject]]
-        if self.other is None:
-            return statistics.median(subject)
-        other = [result[self.name] for result in peers[self.other]]
-        return statistics.median(mine / theirs for mine, theirs in zip(subject, other, strict=True) if theirs)
+        return median_of(rounds, self.part, self.name, self.subject, self.other)
+
+
+def median_of(rounds: Rounds, part: str, name: str, subject: str, other: str | None) -> float | None:
+    """The median over the rounds of a library's number, or of its proportion to another's in the same round; None where
+    something was not measured."""
+    peers = with_added(rounds.get(part, {}))
+    if subject not in peers or (other is not None and other not in peers):
+        return None
+    mine = [result[name] for result in peers[subject]]
+    if other is None:
+        return statistics.median(mine)
+    theirs = [result[name] for result in peers[other]]
+    return statistics.median(one / another for one, another in zip(mine, theirs, strict=True) if another)
+
+
+# Text, part, number, the library it is a proportion of: the table of the project's README.
+COSTS = (
+    ("a call, beside the original with its validation", "caller", "p50", "original"),
+    ("a call, beside Segment's", "caller", "p50", "segment"),
+    ("a call, beside Mixpanel's encoding alone", "caller", "p50", "mixpanel"),
+    ("delivered events per second, beside Snowplow, the fastest of the others", "delivery", "events_per_s", "snowplow"),
+    ("CPU per delivered event, beside Snowplow", "delivery", "cpu_ms_per_1000", "snowplow"),
+    ("added to a Django request, with its facts, beside Snowplow without any", "django", "added_p50", "snowplow"),
+    ("added to a Flask request, the same", "flask", "added_p50", "snowplow"),
+)
+
+
+def costs(rounds: Rounds) -> str:
+    """The proportions in memory and through the spool, as the project's README has them; empty if none was measured."""
+    lines = []
+    for text, part, name, other in COSTS:
+        found = [median_of(rounds, part, name, f"itly-{mode}", other) for mode in ("memory", "spool")]
+        if None not in found:
+            lines.append(f"| {text} | {' | '.join(f'{value:.2f}' for value in found)} |")
+    return "\n".join(["| | in memory | through the spool |", "|---|---|---|", *lines]) if lines else ""
 
 
 def _caller(text: str, mode: str, other: str, at_most: float) -> Target:

@@ -42,7 +42,7 @@ OWN = ("itly-memory", "itly-spool")
 IN_REQUESTS = ("bare", *OWN, "snowplow", "segment", "posthog", "original")
 FULL = {
     "caller": Part(peers=tuple(PEERS), rounds=21, count=1000),
-    "crowd": Part(peers=("itly-spool", "idle"), rounds=5, count=10_000, at_once=4),
+    "crowd": Part(peers=("itly-spool", "computation"), rounds=5, count=10_000, at_once=4),
     "delivery": Part(peers=tuple(PEERS), rounds=7, count=6000),
     "django": Part(peers=IN_REQUESTS, rounds=15, count=700),
     "flask": Part(peers=IN_REQUESTS, rounds=15, count=700),
@@ -50,7 +50,7 @@ FULL = {
 }
 QUICK = {
     "caller": Part(peers=OWN, rounds=1, count=200),
-    "crowd": Part(peers=("itly-spool", "idle"), rounds=1, count=200, at_once=4),
+    "crowd": Part(peers=("itly-spool", "computation"), rounds=1, count=200, at_once=4),
     "delivery": Part(peers=OWN, rounds=1, count=500),
     "django": Part(peers=("bare", *OWN), rounds=1, count=100),
     "flask": Part(peers=("bare", *OWN), rounds=1, count=100),
@@ -178,10 +178,10 @@ def reasons(bench: Bench, found: report.Medians, judged: list[report.Judged]) ->
         if part in ("caller", "crowd"):
             lines[key] = "of a call's time: " + _ranked(bench.measure("profile", subject, 20_000))
             if part == "crowd":
-                idle = found[part]["idle"]
+                plain = found[part]["computation"]
                 lines[key] += (
                     f"\n{os.cpu_count()} processors; four at once of a computation that writes nothing: "
-                    f"p50 {idle['p50']:.0f}, p99 {idle['p99']:.0f}, p99.9 {idle['p99.9']:.0f} us"
+                    f"p50 {plain['p50']:.0f}, p99 {plain['p99']:.0f}, p99.9 {plain['p99.9']:.0f} us"
                 )
         elif part == "delivery":
             caller, whole = numbers["caller_cpu_ms_per_1000"], numbers["cpu_ms_per_1000"]
@@ -231,11 +231,13 @@ def main() -> int:
         judged = report.judge(rounds)
         why = reasons(bench, found, judged) if not given.quick else {}
 
-    titles = {"bare": "no call", "idle": "a computation instead of a call"} | {
+    titles = {"bare": "no call", "computation": "a computation instead of a call"} | {
         name: f"{events:,} events of {properties} properties" for name, (events, properties) in packages.PLANS.items()
     }
     titles |= {name: peer.title for name, peer in PEERS.items()}
     print(report.tables(found, titles), end="\n\n")
+    if costs := report.costs(rounds):
+        print(costs, end="\n\n")
     print(report.verdicts(judged, why))
     for peer, reason in skipped.items():
         print(f"  left out: {titles[peer]} ({reason})")

@@ -73,6 +73,27 @@ def test_a_target_is_judged_by_the_median_of_ratios_within_rounds(report, ours, 
     assert ("50% put" in text) is (is_met is False)
 
 
+def test_what_readme_says_it_costs_is_what_a_run_prints(report):
+    """Each row by the same name, and as a median of proportions within rounds, not a proportion of medians."""
+    rounds = {}
+    for _, part, name, other in report.COSTS:
+        peers = rounds.setdefault(part, {})
+        for peer in ("itly-memory", "itly-spool", other):
+            results = peers.setdefault(peer, [{}, {}, {}])
+            for result, value in zip(results, (1.0, 2.0, 8.0) if peer == other else (1.0, 6.0, 8.0), strict=True):
+                result |= {name: value, "p50": value, "mean": value}
+    for part in ("django", "flask"):
+        rounds[part]["bare"] = [{"p50": 0.0, "mean": 0.0}] * 3
+    printed = report.costs(rounds).splitlines()
+    table = (ROOT / "README.md").read_text("utf-8").partition("## What it costs")[2].partition("\n\n|")[2]
+
+    assert [line.rsplit("|", 3)[0] for line in printed[2:]] == [
+        line.rsplit("|", 3)[0] for line in table.partition("\n\n")[0].splitlines()[2:]
+    ]
+    assert all(line.endswith("| 1.00 | 1.00 |") for line in printed[2:])
+    assert report.costs({}) == ""
+
+
 def test_parts_that_were_not_measured_are_not_judged(report):
     assert report.judge({}) == []
 

@@ -59,9 +59,7 @@ def test_a_killed_shipper_is_followed_within_a_second_and_sends_a_batch_twice_at
     assert duplicated <= 2 * BATCH
 
 
-def has_strace() -> bool:
-    return shutil.which("strace") is not None
-
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
 CALLS = {"write": 230, "fdatasync": 8, "rename": 4, "unlink": 6, "flock": 12, "ftruncate": 2, "pwrite64": 60}
 SAMPLED = [(name, when) for name, last in CALLS.items() for when in {1, 2, 3, last // 2, last} if when]
@@ -80,7 +78,7 @@ def inject(name: str, what: str) -> list[str]:
     return ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={name}", "-e", f"inject={name}:{what}"]
 
 
-@pytest.mark.skipif(not has_strace(), reason="strace is not installed")
+@needs_strace
 @pytest.mark.parametrize(("name", "when"), SAMPLED)
 def test_a_kill_at_a_system_call_loses_nothing(spool: Spool, name: str, when: int) -> None:
     kill_at(spool, name, when)
@@ -90,7 +88,7 @@ def test_a_kill_at_a_system_call_loses_nothing(spool: Spool, name: str, when: in
 
 @pytest.mark.torture
 @pytest.mark.timeout(3600)
-@pytest.mark.skipif(not has_strace(), reason="strace is not installed")
+@needs_strace
 def test_a_kill_at_every_system_call_loses_nothing(spool: Spool) -> None:
     for name, when in EVERY:
         kill_at(spool, name, when)
@@ -98,7 +96,7 @@ def test_a_kill_at_every_system_call_loses_nothing(spool: Spool) -> None:
     assert spool.verdict()[0] == 0
 
 
-@pytest.mark.skipif(not has_strace(), reason="strace is not installed")
+@needs_strace
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
